@@ -1,9 +1,13 @@
 //! Reads Delta Lake tables in parallel.
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+mod acceptance_tables;
 mod engine;
 mod error;
 mod scan;
+#[allow(dead_code)]
+mod schema;
 mod snapshot;
 
 pub use engine::{Engine, EngineBuilder, Event, EventLevel};
@@ -11,4 +15,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use scan::{
     CancelHandle, DEFAULT_FILE_COLUMNS, FILE_COLUMNS, FileStream, Progress, ProgressHandle, Scan,
 };
+pub use schema::{ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType};
 pub use snapshot::{Metadata, Protocol, Snapshot};
