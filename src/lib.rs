@@ -5,6 +5,8 @@
 mod acceptance_tables;
 mod engine;
 mod error;
+#[allow(dead_code)]
+mod partition_value;
 mod scan;
 #[allow(dead_code)]
 mod schema;
