@@ -6,6 +6,8 @@ mod acceptance_tables;
 mod engine;
 mod error;
 #[allow(dead_code)]
+mod features;
+#[allow(dead_code)]
 mod partition_value;
 mod scan;
 #[allow(dead_code)]
