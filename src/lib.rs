@@ -9,6 +9,7 @@ mod error;
 mod features;
 #[allow(dead_code)]
 mod partition_value;
+mod read_ahead;
 mod scan;
 #[allow(dead_code)]
 mod schema;
