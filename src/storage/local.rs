@@ -1,0 +1,258 @@
+//! The local file system.
+//!
+//! Listing trusts the directory entry's type, so that a folder of a million
+//! files costs no stat each; only a symbolic link is looked at. Opening never
+//! follows a link out of the table and never blocks on a FIFO.
+
+use std::collections::HashSet;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use super::{FileStat, Storage};
+use crate::error::{Error, ErrorKind, Result, escaped};
+
+/// Files below one directory.
+pub(crate) struct LocalStorage {
+    /// Canonical, so that a prefix check by components decides what is inside.
+    root: PathBuf,
+    root_text: String,
+    /// Directories already found to lie below the root, by name.
+    inside: RwLock<HashSet<String>>,
+}
+
+impl LocalStorage {
+    pub(crate) fn open(root: &Path) -> Result<LocalStorage> {
+        let shown = escaped(&root.to_string_lossy());
+        let root = root.canonicalize().map_err(|e| io_error(&e, &format!("table {shown}")))?;
+        if !root.is_dir() {
+            return Err(Error::not_found(format!("table {shown} is not a directory")));
+        }
+        let root_text = root.to_string_lossy().into_owned();
+        Ok(LocalStorage { root, root_text, inside: RwLock::new(HashSet::new()) })
+    }
+
+    /// The path of `name`, once its directory is known to lie inside the root.
+    fn path(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.join(name);
+        if let Some((dir, _)) = name.rsplit_once('/') {
+            self.check_inside(dir)?;
+        }
+        Ok(path)
+    }
+
+    fn check_inside(&self, dir: &str) -> Result<()> {
+        let known = self.inside.read().unwrap_or_else(PoisonError::into_inner).contains(dir);
+        if known {
+            return Ok(());
+        }
+        self.canonical_inside(&self.root.join(dir), dir)?;
+        self.inside.write().unwrap_or_else(PoisonError::into_inner).insert(dir.to_owned());
+        Ok(())
+    }
+
+    /// Where `path` really leads; an error when that is outside the root.
+    fn canonical_inside(&self, path: &Path, name: &str) -> Result<PathBuf> {
+        let real = path.canonicalize().map_err(|e| io_error(&e, &escaped(name)))?;
+        // Whole components are compared: a sibling with a longer name is outside.
+        if real.starts_with(&self.root) {
+            Ok(real)
+        } else {
+            Err(Error::storage(format!(
+                "{}: a symbolic link leads out of the table's root, which is not followed",
+                escaped(name)
+            )))
+        }
+    }
+
+    fn file(&self, name: &str) -> Result<(File, Metadata)> {
+        let path = self.path(name)?;
+        let fail = |e: &io::Error| io_error(e, &escaped(name));
+        // Without O_NONBLOCK, opening a FIFO waits for a writer.
+        let open = |path: &Path| {
+            OpenOptions::new()
+                .read(true)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
+                .open(path)
+        };
+        let file = match open(&path) {
+            Err(e) if e.raw_os_error() == Some(libc::ELOOP) => {
+                open(&self.canonical_inside(&path, name)?).map_err(|e| fail(&e))?
+            }
+            opened => opened.map_err(|e| fail(&e))?,
+        };
+        let metadata = file.metadata().map_err(|e| fail(&e))?;
+        if !metadata.is_file() {
+            return Err(Error::storage(format!("{}: not a regular file", escaped(name))));
+        }
+        Ok((file, metadata))
+    }
+}
+
+impl Storage for LocalStorage {
+    fn list(&self, dir: &str, from: &str, visit: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
+        let fail = |e: io::Error| io_error(&e, &escaped(dir));
+        self.check_inside(dir)?;
+        for entry in std::fs::read_dir(self.root.join(dir)).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let name = entry.file_name();
+            // No file of a log has a name that is not UTF-8.
+            let Some(name) = name.to_str() else { continue };
+            if name < from {
+                continue;
+            }
+            let file_type = entry.file_type().map_err(fail)?;
+            // A link that leads nowhere, in a circle or to no file is no file;
+            // one that leads out of the root is refused when it is read.
+            let is_file = file_type.is_file()
+                || file_type.is_symlink()
+                    && std::fs::metadata(entry.path()).is_ok_and(|m| m.is_file());
+            if is_file {
+                visit(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, name: &str) -> Result<Bytes> {
+        let (mut file, metadata) = self.file(name)?;
+        // One byte more than the size, so that the end is seen without growing.
+        let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX - 1);
+        let mut bytes = Vec::new();
+        bytes
+            .try_reserve_exact(size + 1)
+            .map_err(|_| Error::limit(format!("{}: {size} bytes do not fit", escaped(name))))?;
+        file.read_to_end(&mut bytes).map_err(|e| io_error(&e, &escaped(name)))?;
+        Ok(Bytes::from(bytes))
+    }
+
+    fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
+        let (file, metadata) = self.file(name)?;
+        let short = || {
+            Error::storage(format!(
+                "{}: bytes {}..{} were wanted, the file has {}",
+                escaped(name),
+                range.start,
+                range.end,
+                metadata.len()
+            ))
+        };
+        // Checked against the real size before anything is allocated.
+        if range.start > range.end || range.end > metadata.len() {
+            return Err(short());
+        }
+        let len = usize::try_from(range.end - range.start).map_err(|_| short())?;
+        let mut bytes = vec![0; len];
+        file.read_exact_at(&mut bytes, range.start).map_err(|e| io_error(&e, &escaped(name)))?;
+        Ok(Bytes::from(bytes))
+    }
+
+    fn stat(&self, name: &str) -> Result<FileStat> {
+        let (_, metadata) = self.file(name)?;
+        let modified = metadata.modified().map_err(|e| io_error(&e, &escaped(name)))?;
+        Ok(FileStat { size: metadata.len(), modified_ms: unix_ms(modified) })
+    }
+
+    fn root(&self) -> &str {
+        &self.root_text
+    }
+}
+
+fn unix_ms(time: SystemTime) -> i64 {
+    let ms = |d: std::time::Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => ms(after),
+        Err(before) => -ms(before.duration()),
+    }
+}
+
+fn io_error(error: &io::Error, what: &str) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ErrorKind::NotFound,
+        _ => ErrorKind::Storage,
+    };
+    Error::new(kind, format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn table(files: &[(&str, &str)]) -> (tempfile::TempDir, LocalStorage) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("log")).unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let storage = LocalStorage::open(dir.path()).unwrap();
+        (dir, storage)
+    }
+
+    fn names(storage: &LocalStorage, from: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        storage
+            .list("log", from, &mut |name| {
+                names.push(name.to_owned());
+                Ok(())
+            })
+            .unwrap();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_listing_has_the_regular_files_from_a_name_on() {
+        let (dir, storage) = table(&[("log/a", ""), ("log/b", ""), ("log/c", "")]);
+        std::fs::create_dir(dir.path().join("log/d")).unwrap();
+        symlink("d", dir.path().join("log/e")).unwrap();
+        symlink("g", dir.path().join("log/f")).unwrap();
+        symlink("f", dir.path().join("log/g")).unwrap();
+        symlink("c", dir.path().join("log/h")).unwrap();
+        assert_eq!(names(&storage, "b"), ["b", "c", "h"]);
+    }
+
+    #[test]
+    fn a_fifo_is_neither_listed_nor_waited_for() {
+        let (dir, storage) = table(&[]);
+        let fifo = dir.path().join("log/fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        assert!(names(&storage, "").is_empty());
+        let error = storage.read("log/fifo").unwrap_err();
+        assert!(error.message().contains("not a regular file"), "{error}");
+    }
+
+    #[test]
+    fn a_link_inside_the_root_is_followed_and_one_out_of_it_is_not() {
+        let (outside, _) = table(&[("secret", "x")]);
+        let (dir, storage) = table(&[("log/a", "inside")]);
+        symlink("a", dir.path().join("log/in")).unwrap();
+        symlink(outside.path().join("secret"), dir.path().join("log/out")).unwrap();
+        symlink(outside.path(), dir.path().join("away")).unwrap();
+        assert_eq!(storage.read("log/in").unwrap(), "inside");
+        for name in ["log/out", "away/secret"] {
+            let error = storage.read(name).unwrap_err();
+            assert!(error.message().contains("leads out of the table"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_range_beyond_the_end_is_an_error_that_says_both_sizes() {
+        let (_dir, storage) = table(&[("log/a", "0123456789")]);
+        assert_eq!(storage.read_range("log/a", 2..5).unwrap(), "234");
+        let error = storage.read_range("log/a", 8..(1 << 60)).unwrap_err();
+        assert!(error.message().contains("the file has 10"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_is_not_found() {
+        let (_dir, storage) = table(&[]);
+        assert_eq!(storage.stat("log/none").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}
