@@ -1,0 +1,454 @@
+//! The action model: rare actions typed, file actions columnar.
+//!
+//! A log holds a handful of `protocol`, `metaData`, `txn` and `domainMetadata`
+//! actions and millions of `add` and `remove` actions. The rare ones are these
+//! types, read with serde from a commit's line or from a checkpoint's row made
+//! JSON; the file actions never become values of their own, they are decoded
+//! straight into columns (see `delta_log`).
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use serde::Deserialize;
+use serde_json::Value;
+use siphasher::sip128::SipHasher13;
+
+use crate::error::{Error, Result, escaped};
+
+/// The `protocol` action ("Protocol Evolution").
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Protocol {
+    /// `minReaderVersion`.
+    pub min_reader_version: i32,
+    /// `minWriterVersion`.
+    pub min_writer_version: i32,
+    /// `readerFeatures`: present exactly at reader version 3.
+    pub reader_features: Option<Vec<String>>,
+    /// `writerFeatures`: present exactly at writer version 7.
+    pub writer_features: Option<Vec<String>>,
+}
+
+/// The `metaData` action ("Change Metadata").
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Metadata {
+    /// Unique identifier of the table.
+    pub id: String,
+    /// User-provided name.
+    pub name: Option<String>,
+    /// User-provided description.
+    pub description: Option<String>,
+    /// How the table's files are encoded.
+    #[serde(default)]
+    pub format: Format,
+    /// The table's schema as Delta JSON, as it is in the log.
+    pub schema_string: String,
+    /// Logical names of the partition columns, in order.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub partition_columns: Vec<String>,
+    /// The table's properties.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub configuration: BTreeMap<String, String>,
+    /// Milliseconds since the Unix epoch.
+    pub created_time: Option<i64>,
+}
+
+/// The `format` of a [`Metadata`] ("Format Specification").
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Format {
+    /// `parquet`, the only one that today's tables have.
+    #[serde(default)]
+    pub provider: String,
+    /// Options of the encoding.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub options: BTreeMap<String, String>,
+}
+
+/// The `txn` action ("Transaction Identifiers").
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Txn {
+    pub(crate) app_id: String,
+    pub(crate) version: i64,
+}
+
+/// The `domainMetadata` action ("Domain Metadata").
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct DomainMetadata {
+    pub(crate) domain: String,
+    pub(crate) configuration: String,
+    #[serde(default)]
+    pub(crate) removed: bool,
+}
+
+/// What of the `commitInfo` action this reader uses ("In-Commit Timestamps").
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CommitInfo {
+    pub(crate) in_commit_timestamp: Option<i64>,
+}
+
+/// The `sidecar` action of a V2 checkpoint ("Sidecar File Information").
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Sidecar {
+    pub(crate) path: String,
+}
+
+/// One rare action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RareAction {
+    Protocol(Protocol),
+    Metadata(Metadata),
+    Txn(Txn),
+    DomainMetadata(DomainMetadata),
+    CommitInfo(CommitInfo),
+    Sidecar(Sidecar),
+}
+
+/// The kinds of [`RareAction`], to say which are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RareKind {
+    Protocol,
+    Metadata,
+    Txn,
+    DomainMetadata,
+    CommitInfo,
+    Sidecar,
+}
+
+impl RareAction {
+    pub(crate) fn kind(&self) -> RareKind {
+        match self {
+            RareAction::Protocol(_) => RareKind::Protocol,
+            RareAction::Metadata(_) => RareKind::Metadata,
+            RareAction::Txn(_) => RareKind::Txn,
+            RareAction::DomainMetadata(_) => RareKind::DomainMetadata,
+            RareAction::CommitInfo(_) => RareKind::CommitInfo,
+            RareAction::Sidecar(_) => RareKind::Sidecar,
+        }
+    }
+}
+
+impl RareKind {
+    /// The kind of the action that the log calls `key`.
+    pub(crate) fn from_key(key: &str) -> Option<RareKind> {
+        Some(match key {
+            "protocol" => RareKind::Protocol,
+            "metaData" => RareKind::Metadata,
+            "txn" => RareKind::Txn,
+            "domainMetadata" => RareKind::DomainMetadata,
+            "commitInfo" => RareKind::CommitInfo,
+            "sidecar" => RareKind::Sidecar,
+            _ => return None,
+        })
+    }
+
+    /// The action's name in the log.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            RareKind::Protocol => "protocol",
+            RareKind::Metadata => "metaData",
+            RareKind::Txn => "txn",
+            RareKind::DomainMetadata => "domainMetadata",
+            RareKind::CommitInfo => "commitInfo",
+            RareKind::Sidecar => "sidecar",
+        }
+    }
+
+    /// The field that every action of this kind has: where it is null in a
+    /// checkpoint's row, the row is another action's.
+    pub(crate) fn required_field(self) -> &'static str {
+        match self {
+            RareKind::Protocol => "minReaderVersion",
+            RareKind::Metadata => "id",
+            RareKind::Txn => "appId",
+            RareKind::DomainMetadata => "domain",
+            RareKind::CommitInfo => "inCommitTimestamp",
+            RareKind::Sidecar => "path",
+        }
+    }
+
+    /// The action that `value` holds, or what is wrong with it.
+    pub(crate) fn action(self, value: Value) -> serde_json::Result<RareAction> {
+        Ok(match self {
+            RareKind::Protocol => RareAction::Protocol(serde_json::from_value(value)?),
+            RareKind::Metadata => RareAction::Metadata(serde_json::from_value(value)?),
+            RareKind::Txn => RareAction::Txn(serde_json::from_value(value)?),
+            RareKind::DomainMetadata => RareAction::DomainMetadata(serde_json::from_value(value)?),
+            RareKind::CommitInfo => RareAction::CommitInfo(serde_json::from_value(value)?),
+            RareKind::Sidecar => RareAction::Sidecar(serde_json::from_value(value)?),
+        })
+    }
+}
+
+/// A writer that spells an empty list or map as null means the same.
+fn null_is_empty<'de, D, T>(deserializer: D) -> std::result::Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A field of the `add` action that a decoder can fill a column with
+/// ("Add File and Remove File").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddField {
+    Path,
+    Size,
+    ModificationTime,
+    PartitionValues,
+    Stats,
+    /// `numRecords` of the statistics ("Per-file Statistics").
+    NumRecords,
+    DeletionVector,
+    Tags,
+    DataChange,
+    BaseRowId,
+    DefaultRowCommitVersion,
+    ClusteringProvider,
+}
+
+impl AddField {
+    pub(crate) const COUNT: usize = 12;
+
+    pub(crate) const ALL: [AddField; AddField::COUNT] = [
+        AddField::Path,
+        AddField::Size,
+        AddField::ModificationTime,
+        AddField::PartitionValues,
+        AddField::Stats,
+        AddField::NumRecords,
+        AddField::DeletionVector,
+        AddField::Tags,
+        AddField::DataChange,
+        AddField::BaseRowId,
+        AddField::DefaultRowCommitVersion,
+        AddField::ClusteringProvider,
+    ];
+
+    /// The column's type. All strings are UTF-8 as the log has them, escapes
+    /// of JSON resolved and nothing else.
+    pub(crate) fn data_type(self) -> DataType {
+        match self {
+            AddField::Path | AddField::Stats | AddField::ClusteringProvider => DataType::Utf8,
+            AddField::Size
+            | AddField::NumRecords
+            | AddField::BaseRowId
+            | AddField::DefaultRowCommitVersion => DataType::Int64,
+            AddField::ModificationTime => {
+                DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
+            }
+            AddField::DataChange => DataType::Boolean,
+            AddField::PartitionValues | AddField::Tags => {
+                DataType::Map(Arc::new(Field::new("key_value", string_entry(), false)), false)
+            }
+            AddField::DeletionVector => DataType::Struct(deletion_vector_fields()),
+        }
+    }
+}
+
+fn string_entry() -> DataType {
+    DataType::Struct(Fields::from(vec![
+        Field::new("key", DataType::Utf8, false),
+        Field::new("value", DataType::Utf8, true),
+    ]))
+}
+
+/// The deletion vector's descriptor as it is delivered ("Deletion Vector
+/// Descriptor Schema").
+pub(crate) fn deletion_vector_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("storage_type", DataType::Utf8, true),
+        Field::new("path_or_inline_dv", DataType::Utf8, true),
+        Field::new("offset", DataType::Int32, true),
+        Field::new("size_in_bytes", DataType::Int32, true),
+        Field::new("cardinality", DataType::Int64, true),
+    ])
+}
+
+/// A set of [`AddField`]s.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct AddFields(u16);
+
+impl AddFields {
+    pub(crate) fn has(self, field: AddField) -> bool {
+        self.0 & (1 << field as u16) != 0
+    }
+
+    pub(crate) fn insert(&mut self, field: AddField) {
+        self.0 |= 1 << field as u16;
+    }
+}
+
+impl FromIterator<AddField> for AddFields {
+    fn from_iter<I: IntoIterator<Item = AddField>>(fields: I) -> Self {
+        let mut set = AddFields::default();
+        fields.into_iter().for_each(|field| set.insert(field));
+        set
+    }
+}
+
+/// Decoded `add` actions, a row each: the columns of the wanted fields.
+#[derive(Debug, Clone)]
+pub(crate) struct AddColumns {
+    pub(crate) rows: usize,
+    pub(crate) columns: [Option<ArrayRef>; AddField::COUNT],
+}
+
+impl AddColumns {
+    pub(crate) fn column(&self, field: AddField) -> Result<&ArrayRef> {
+        self.columns[field as usize]
+            .as_ref()
+            .ok_or_else(|| Error::bug(format!("column {field:?} was not decoded")))
+    }
+}
+
+/// The key of one file action of a commit, hashed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ActionKey {
+    /// Of the logical file: (decoded path, deletion vector id).
+    pub(crate) file: u128,
+    /// Of the decoded path alone.
+    pub(crate) path: u128,
+    pub(crate) is_add: bool,
+}
+
+/// Hashes logical files to 128 bits.
+///
+/// The hash stands for the key, so a collision would hide a file. SipHash with
+/// a key that the table's writer cannot know makes that as unlikely for a
+/// hostile table as for any other.
+#[derive(Clone)]
+pub(crate) struct KeyHasher {
+    sip: SipHasher13,
+}
+
+impl KeyHasher {
+    pub(crate) fn new() -> Self {
+        // The standard library's own source of random keys.
+        let random = || RandomState::new().build_hasher().finish();
+        KeyHasher { sip: SipHasher13::new_with_keys(random(), random()) }
+    }
+
+    /// The hash of a path as the log has it; it is decoded first, so that every
+    /// spelling of one file is one key.
+    pub(crate) fn path(&self, raw: &[u8], scratch: &mut Vec<u8>) -> Result<u128> {
+        Ok(self.sip.hash(decode_path(raw, scratch)?).as_u128())
+    }
+
+    /// The hash of the logical file (`path`, deletion vector), the vector given
+    /// by the parts of its unique id ("Derived Fields").
+    pub(crate) fn file(
+        &self,
+        path: u128,
+        storage_type: &[u8],
+        path_or_inline: &[u8],
+        offset: Option<i64>,
+        scratch: &mut Vec<u8>,
+    ) -> u128 {
+        scratch.clear();
+        scratch.extend_from_slice(&path.to_le_bytes());
+        scratch.extend_from_slice(storage_type);
+        scratch.extend_from_slice(path_or_inline);
+        if let Some(offset) = offset {
+            scratch.push(b'@');
+            scratch.extend_from_slice(offset.to_string().as_bytes());
+        }
+        self.sip.hash(scratch).as_u128()
+    }
+}
+
+/// The path that `raw`, a URI reference, stands for: percent-decoded exactly
+/// once, and with the spellings `file:/x` and `file:///x` of `/x` made one.
+///
+/// A path that climbs out of the table is refused here already: a host that
+/// joins it to the table's root would open what it should not.
+fn decode_path<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+    let decoded: &[u8] = if memchr::memchr(b'%', raw).is_some() {
+        scratch.clear();
+        scratch.extend(percent_encoding::percent_decode(raw));
+        scratch
+    } else {
+        raw
+    };
+    let bad = |what: &str| {
+        Err(Error::corrupt(format!("path \"{}\" {what}", escaped(&String::from_utf8_lossy(raw)))))
+    };
+    if decoded.is_empty() {
+        return bad("is empty");
+    }
+    if memchr::memchr(0, decoded).is_some() {
+        return bad("has a NUL byte");
+    }
+    if memchr::memmem::find(decoded, b"..").is_some()
+        && decoded.split(|&b| b == b'/' || b == b'\\').any(|part| part == b"..")
+    {
+        return bad("climbs out of the table with \"..\"");
+    }
+    Ok(match decoded.strip_prefix(b"file:") {
+        Some(rest) if rest.starts_with(b"///") => &rest[2..],
+        Some(rest) if rest.starts_with(b"/") && !rest.starts_with(b"//") => rest,
+        _ => decoded,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(raw: &str) -> Result<String> {
+        let mut scratch = Vec::new();
+        Ok(String::from_utf8(decode_path(raw.as_bytes(), &mut scratch)?.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_path_is_percent_decoded_exactly_once() {
+        for (raw, path) in [
+            ("a%20b", "a b"),
+            ("a%2520b", "a%20b"),
+            ("a%b", "a%b"),
+            ("a+b", "a+b"),
+            ("p=%C3%BC/x", "p=ü/x"),
+            ("a..b/c..", "a..b/c.."),
+        ] {
+            assert_eq!(decoded(raw).unwrap(), path);
+        }
+    }
+
+    #[test]
+    fn the_spellings_of_a_local_uri_are_one_path() {
+        for raw in ["/x/y", "file:/x/y", "file:///x/y", "file:///x%2Fy"] {
+            assert_eq!(decoded(raw).unwrap(), "/x/y");
+        }
+        assert_eq!(decoded("file://host/x").unwrap(), "file://host/x");
+        assert_eq!(decoded("s3://bucket/x").unwrap(), "s3://bucket/x");
+    }
+
+    #[test]
+    fn a_path_that_climbs_out_is_empty_or_has_a_nul_is_refused() {
+        for raw in ["../x", "a/../../x", "..", "%2e%2e/x", "..%2fx", ".\\..\\x", "", "a%00b", "\0"]
+        {
+            let error = decoded(raw).unwrap_err();
+            assert!(error.message().starts_with("path"), "{raw}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_deletion_vector_makes_another_key_of_the_same_path() {
+        let hasher = KeyHasher::new();
+        let mut scratch = Vec::new();
+        let path = hasher.path(b"a", &mut scratch).unwrap();
+        let one = hasher.file(path, b"u", b"xy", Some(1), &mut scratch);
+        assert_ne!(path, one);
+        assert_ne!(one, hasher.file(path, b"u", b"xy", Some(2), &mut scratch));
+        assert_eq!(one, hasher.file(path, b"u", b"xy", Some(1), &mut scratch));
+    }
+}

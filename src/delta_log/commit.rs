@@ -1,0 +1,1020 @@
+//! Commit JSON to actions ("Delta Log Entries").
+//!
+//! Two readings of the same lines. [`rare_actions`] looks at each line's first
+//! key and parses the few lines that a snapshot wants. [`decode`] walks every
+//! line once and copies the wanted values of `add` and the keys of `add` and
+//! `remove` straight into columns; everything else is skipped, checked to be
+//! JSON. Both read a JSON checkpoint too: its lines are actions all the same.
+//!
+//! The work is cut into decode units by bytes alone ([`plan`]), so that the
+//! cut, and with it every batch, is the same whatever the number of threads: a
+//! run of small commits is one unit, a big commit is several, each the lines
+//! that begin in its share of the file.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Int32Builder, Int64Builder, MapArray, NullBufferBuilder, StringArray,
+    StructArray, TimestampMillisecondBuilder,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::DataType;
+use bytes::Bytes;
+
+use super::json::{Cursor, Fault, RawStr, Scan};
+use crate::actions::{
+    ActionKey, AddColumns, AddField, AddFields, KeyHasher, RareAction, RareKind,
+    deletion_vector_fields,
+};
+use crate::error::{Error, Result, escaped};
+use crate::storage::Storage;
+
+/// A commit of more bytes than this is cut into several units.
+const SLICE_BYTES: u64 = 2 << 20;
+/// A run of small commits ends once it has this many bytes.
+const RUN_BYTES: u64 = 1 << 20;
+/// The longest line that is read: one action should not cost unbounded memory.
+const LINE_BYTES_MAX: u64 = 256 << 20;
+
+/// A commit, or a JSON checkpoint, as a segment names it.
+#[derive(Debug, Clone)]
+pub(crate) struct LogText {
+    pub(crate) name: Arc<str>,
+    pub(crate) version: u64,
+    pub(crate) size: u64,
+    /// The content, where it has been read and kept.
+    pub(crate) bytes: Option<Bytes>,
+}
+
+/// One commit of a unit, or a share of it.
+#[derive(Debug, Clone)]
+pub(crate) struct TextSlice {
+    pub(crate) text: LogText,
+    /// The share: the lines that begin in it.
+    range: Range<u64>,
+}
+
+/// The decode units of `texts`, in the order that replay wants them, newest
+/// first: so are the shares of one commit, and the commits of one run.
+pub(crate) fn plan(texts: Vec<LogText>) -> impl Iterator<Item = Vec<TextSlice>> + Send {
+    let mut texts = texts.into_iter().peekable();
+    // The shares of a big commit that are still to come.
+    let mut shares: Vec<TextSlice> = Vec::new();
+    std::iter::from_fn(move || {
+        if let Some(share) = shares.pop() {
+            return Some(vec![share]);
+        }
+        let mut run = Vec::new();
+        let mut bytes = 0;
+        while let Some(text) = texts.next_if(|text| run.is_empty() || text.size <= SLICE_BYTES) {
+            if text.size > SLICE_BYTES {
+                let count = text.size.div_ceil(SLICE_BYTES);
+                let cut = |i: u64| text.size / count * i + (text.size % count).min(i);
+                shares.extend(
+                    (0..count).map(|i| TextSlice { text: text.clone(), range: cut(i)..cut(i + 1) }),
+                );
+                return shares.pop().map(|share| vec![share]);
+            }
+            bytes += text.size;
+            let range = 0..text.size;
+            run.push(TextSlice { text, range });
+            if bytes >= RUN_BYTES {
+                break;
+            }
+        }
+        (!run.is_empty()).then_some(run)
+    })
+}
+
+impl TextSlice {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    /// The lines of the share, and where in the commit they begin.
+    fn lines(&self, storage: &dyn Storage) -> Result<(Bytes, u64)> {
+        let LogText { name, bytes, .. } = &self.text;
+        let size = self.text.size;
+        let Range { start, end } = self.range;
+        if start == 0 && end == size {
+            let bytes = match bytes {
+                Some(bytes) => bytes.clone(),
+                None => storage.read(name)?,
+            };
+            if bytes.len() as u64 != size {
+                return Err(Error::storage(format!(
+                    "{name}: {} bytes where there were {size} when the snapshot was opened: the \
+                     file was replaced",
+                    bytes.len()
+                )));
+            }
+            return Ok((bytes, 0));
+        }
+        let read = |range: Range<u64>| match bytes {
+            Some(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
+            None => storage.read_range(name, range),
+        };
+        // From the byte before, to see whether a line begins with the share.
+        let from = start.saturating_sub(1);
+        let head = read(from..end)?;
+        let first = if start == 0 {
+            0
+        } else {
+            match memchr::memchr(b'\n', &head) {
+                Some(at) if from + at as u64 + 1 < end => at + 1,
+                // No line begins here: a long one of an earlier share goes through.
+                _ => return Ok((Bytes::new(), start)),
+            }
+        };
+        // The last line goes on to its end, in the next share or further.
+        if head.last() == Some(&b'\n') || end == size {
+            return Ok((head.slice(first..), from + first as u64));
+        }
+        let mut lines = head.slice(first..).to_vec();
+        let mut at = end;
+        while at < size {
+            let more = read(at..size.min(at + (64 << 10)))?;
+            at += more.len() as u64;
+            match memchr::memchr(b'\n', &more) {
+                Some(newline) => {
+                    lines.extend_from_slice(&more[..=newline]);
+                    break;
+                }
+                None => lines.extend_from_slice(&more),
+            }
+            if at - end > LINE_BYTES_MAX {
+                return Err(Error::limit(format!(
+                    "{name}: a line has more than {LINE_BYTES_MAX} bytes"
+                )));
+            }
+        }
+        Ok((Bytes::from(lines), from + first as u64))
+    }
+
+    /// An error at `at` bytes into the lines that begin at `base`, with the
+    /// file's name and the line's number. Counting lines is left to here, where
+    /// something is wrong already.
+    fn error(&self, storage: &dyn Storage, base: u64, lines: &[u8], at: usize, e: &Error) -> Error {
+        let mut number = 1 + memchr::memchr_iter(b'\n', &lines[..at.min(lines.len())]).count();
+        let mut from = 0;
+        while from < base {
+            let to = base.min(from + (1 << 20));
+            let before = match &self.text.bytes {
+                Some(bytes) => Ok(bytes.slice(from as usize..to as usize)),
+                None => storage.read_range(&self.text.name, from..to),
+            };
+            let Ok(before) = before else { break };
+            number += memchr::memchr_iter(b'\n', &before).count();
+            from = to;
+        }
+        e.at(format_args!("{} line {number}", self.text.name))
+    }
+}
+
+/// The decoded file actions of a unit.
+pub(crate) struct FileActions {
+    /// One row an `add`, in the order of `keys`.
+    pub(crate) adds: AddColumns,
+    /// Every `add` and `remove`, in the order of the slices and of their lines.
+    pub(crate) keys: Vec<ActionKey>,
+    /// For each slice, its version and where its keys end.
+    pub(crate) ends: Vec<(u64, usize)>,
+}
+
+/// Decodes the file actions of a unit: `want` are the columns, the path always
+/// among them.
+pub(crate) fn decode(
+    storage: &dyn Storage,
+    unit: &[TextSlice],
+    want: AddFields,
+    hasher: &KeyHasher,
+) -> Result<FileActions> {
+    let mut decoder = Decoder::new(want, hasher);
+    let mut ends = Vec::with_capacity(unit.len());
+    for slice in unit {
+        let (lines, base) = slice.lines(storage)?;
+        let fail = |at: usize, e: Error| slice.error(storage, base, &lines, at, &e);
+        let text = utf8(&lines).map_err(|(at, e)| fail(at, e))?;
+        decoder.lines(text).map_err(|fault| fail(fault.at, Error::corrupt(fault.what)))?;
+        ends.push((slice.text.version, decoder.keys.len()));
+    }
+    Ok(FileActions { adds: decoder.adds.finish()?, keys: decoder.keys, ends })
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, (usize, Error)> {
+    simdutf8::basic::from_utf8(bytes).map_err(|_| {
+        let at = simdutf8::compat::from_utf8(bytes).map_or_else(|e| e.valid_up_to(), str::len);
+        (at, Error::corrupt("not UTF-8"))
+    })
+}
+
+/// The first key of a line, where the line is plainly one action: `{"key":{`.
+fn plain_key(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.strip_prefix(b"{\"")?;
+    let end = memchr::memchr(b'"', rest)?;
+    rest[end..].starts_with(b"\":{").then_some(&rest[..end])
+}
+
+/// What one look at a commit finds.
+pub(crate) struct Rare {
+    pub(crate) actions: Vec<RareAction>,
+    /// The content, if it was no more than the bytes to keep.
+    pub(crate) bytes: Option<Bytes>,
+    pub(crate) size: u64,
+}
+
+/// The rare actions of `kinds` in the commit or JSON checkpoint `name`, in the
+/// order of their lines. Lines of other actions are not parsed, but a line that
+/// is plainly no action, or is cut off, is an error.
+pub(crate) fn rare_actions(storage: &dyn Storage, name: &str, kinds: &[RareKind]) -> Result<Rare> {
+    /// More than this is read in pieces and not kept.
+    const WHOLE_BYTES_MAX: u64 = 8 << 20;
+
+    let mut size = storage.stat(name)?.size;
+    if size == 0 {
+        // A file system without atomic creation can show a commit before its
+        // content: look again. A commit without actions is one all the same.
+        size = storage.stat(name)?.size;
+    }
+    let mut scan = RareScan { name, kinds, actions: Vec::new(), line: 0 };
+    if size <= WHOLE_BYTES_MAX {
+        let bytes = storage.read(name)?;
+        scan.lines(&bytes, true)?;
+        scan.check_once()?;
+        return Ok(Rare { actions: scan.actions, size: bytes.len() as u64, bytes: Some(bytes) });
+    }
+    let mut rest = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let end = size.min(at + (1 << 20));
+        let piece = storage.read_range(name, at..end)?;
+        at = end;
+        let cut = memchr::memrchr(b'\n', &piece).map_or(0, |newline| newline + 1);
+        if cut > 0 {
+            if rest.is_empty() {
+                scan.lines(&piece[..cut], false)?;
+            } else {
+                rest.extend_from_slice(&piece[..cut]);
+                scan.lines(&rest, false)?;
+                rest.clear();
+            }
+        }
+        rest.extend_from_slice(&piece[cut..]);
+        if rest.len() as u64 > LINE_BYTES_MAX {
+            return Err(Error::limit(format!(
+                "{name}: a line has more than {LINE_BYTES_MAX} bytes"
+            )));
+        }
+    }
+    scan.lines(&rest, true)?;
+    scan.check_once()?;
+    Ok(Rare { actions: scan.actions, size, bytes: None })
+}
+
+struct RareScan<'a> {
+    name: &'a str,
+    kinds: &'a [RareKind],
+    actions: Vec<RareAction>,
+    /// The number of the line before.
+    line: usize,
+}
+
+impl RareScan<'_> {
+    /// Looks at whole lines; `last` says that the file ends with them.
+    fn lines(&mut self, text: &[u8], last: bool) -> Result<()> {
+        let mut begin = 0;
+        while begin < text.len() {
+            let newline = memchr::memchr(b'\n', &text[begin..]).map(|at| begin + at);
+            let end = newline.unwrap_or(text.len());
+            let line = &text[begin..end];
+            self.line += 1;
+            // The last line is where a commit that was cut off shows it: it is
+            // checked whole.
+            let is_cut = newline.is_none() || last && end + 1 == text.len();
+            if is_cut || plain_key(line).is_none_or(|key| self.is_wanted(key)) {
+                self.line(line)
+                    .map_err(|e| e.at(format_args!("{} line {}", self.name, self.line)))?;
+            }
+            begin = end + 1;
+        }
+        Ok(())
+    }
+
+    /// Whether a line that begins plainly with `key` has to be looked at
+    /// closely: it is wanted, or it is no action that the protocol knows.
+    fn is_wanted(&self, key: &[u8]) -> bool {
+        let rare = std::str::from_utf8(key).ok().and_then(RareKind::from_key);
+        match rare {
+            Some(kind) => self.kinds.contains(&kind),
+            None => !matches!(key, b"add" | b"remove" | b"cdc" | b"checkpointMetadata"),
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<()> {
+        let text = utf8(line).map_err(|(_, e)| e)?;
+        let fault = |fault: Box<Fault>| Error::corrupt(fault.what);
+        let mut cursor = Cursor::new(text);
+        if cursor.peek().is_none() {
+            return Ok(());
+        }
+        cursor.begin_object().map_err(fault)?;
+        let mut first = true;
+        while let Some(key) = cursor.next_key(&mut first).map_err(fault)? {
+            let kind = self.kinds.iter().copied().find(|kind| key.is(kind.key()));
+            if cursor.null().map_err(fault)? {
+                continue;
+            }
+            let begin = cursor.pos();
+            cursor.skip_value().map_err(fault)?;
+            let Some(kind) = kind else { continue };
+            let action = serde_json::from_str(&text[begin..cursor.pos()])
+                .and_then(|value| kind.action(value))
+                .map_err(|e| {
+                    Error::corrupt(format!("{}: {}", kind.key(), escaped(&e.to_string())))
+                })?;
+            self.actions.push(action);
+        }
+        cursor.end_of_line().map_err(fault)
+    }
+
+    /// "There can be at most one metadata action in a given version of the
+    /// table", and one protocol ("Requirements for Writers").
+    fn check_once(&self) -> Result<()> {
+        for kind in [RareKind::Protocol, RareKind::Metadata] {
+            let count = self.actions.iter().filter(|action| action.kind() == kind).count();
+            if count > 1 {
+                return Err(Error::corrupt(format!(
+                    "{}: {count} {} actions where at most one is allowed",
+                    self.name,
+                    kind.key()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The one-pass scanner of file actions.
+struct Decoder<'a> {
+    hasher: &'a KeyHasher,
+    adds: AddBuilders,
+    keys: Vec<ActionKey>,
+    scratch: Vec<u8>,
+    /// Another, for a value that is needed while the first is in use.
+    value: Vec<u8>,
+}
+
+/// A deletion vector's descriptor in a line ("Deletion Vector Descriptor
+/// Schema").
+#[derive(Clone, Copy)]
+struct DeletionVector<'a> {
+    storage_type: RawStr<'a>,
+    path_or_inline: RawStr<'a>,
+    offset: Option<i32>,
+    size_in_bytes: i32,
+    cardinality: i64,
+}
+
+impl<'a> Decoder<'a> {
+    fn new(want: AddFields, hasher: &'a KeyHasher) -> Self {
+        Decoder {
+            hasher,
+            adds: AddBuilders::new(want),
+            keys: Vec::new(),
+            scratch: Vec::new(),
+            value: Vec::new(),
+        }
+    }
+
+    fn lines(&mut self, text: &str) -> Scan<()> {
+        let mut cursor = Cursor::new(text);
+        loop {
+            match cursor.peek() {
+                None => return Ok(()),
+                // An empty line.
+                Some(b'\n') => cursor.end_of_line()?,
+                Some(_) => {
+                    self.line(&mut cursor)?;
+                    cursor.end_of_line()?;
+                }
+            }
+        }
+    }
+
+    fn line(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
+        cursor.begin_object()?;
+        let mut first = true;
+        let mut has_action = false;
+        while let Some(key) = cursor.next_key(&mut first)? {
+            let kind = ActionName::of(key);
+            // A writer that spells the absent actions of a line as null is read.
+            if kind != ActionName::Unknown && cursor.null()? {
+                continue;
+            }
+            if kind != ActionName::Unknown && std::mem::replace(&mut has_action, true) {
+                return Err(cursor.fault("a line holds more than one action"));
+            }
+            match kind {
+                ActionName::Add => self.add(cursor)?,
+                ActionName::Remove => self.remove(cursor)?,
+                ActionName::Other | ActionName::Unknown => cursor.skip_value()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
+        let begin = cursor.pos();
+        cursor.begin_object()?;
+        let mut path = None;
+        let mut vector = None;
+        let mut seen = AddFields::default();
+        let mut first = true;
+        while let Some(key) = cursor.next_key(&mut first)? {
+            let Some(field) = field_of(key) else {
+                cursor.skip_value()?;
+                continue;
+            };
+            if seen.has(field) {
+                return Err(cursor.fault("an add has the same key twice, which is ambiguous"));
+            }
+            if cursor.null()? {
+                continue;
+            }
+            seen.insert(field);
+            match field {
+                AddField::Path => {
+                    let raw = cursor.string()?;
+                    self.adds.path.append_json(raw).map_err(|what| cursor.fault(what))?;
+                    path = Some(raw);
+                }
+                AddField::DeletionVector => vector = Some(deletion_vector(cursor)?),
+                _ => self.adds.value(field, cursor, &mut self.scratch)?,
+            }
+        }
+        if path.is_none() {
+            cursor.seek(begin);
+            return Err(cursor.fault("an add has no path"));
+        }
+        self.adds.end_row(seen, vector.as_ref()).map_err(|what| cursor.fault(what))?;
+        let path = self
+            .hasher
+            .path(self.adds.path.last(), &mut self.scratch)
+            .map_err(|e| cursor.fault(e.message()))?;
+        self.push_key(path, vector.as_ref(), true).map_err(|what| cursor.fault(what))
+    }
+
+    fn remove(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
+        let begin = cursor.pos();
+        cursor.begin_object()?;
+        let mut path = None;
+        let mut vector = None;
+        let mut first = true;
+        while let Some(key) = cursor.next_key(&mut first)? {
+            match field_of(key) {
+                Some(field @ (AddField::Path | AddField::DeletionVector)) => {
+                    let is_twice =
+                        if field == AddField::Path { path.is_some() } else { vector.is_some() };
+                    if is_twice {
+                        let what = "a remove has the same key twice, which is ambiguous";
+                        return Err(cursor.fault(what));
+                    }
+                    if cursor.null()? {
+                        continue;
+                    }
+                    if field == AddField::Path {
+                        path = Some(cursor.string()?);
+                    } else {
+                        vector = Some(deletion_vector(cursor)?);
+                    }
+                }
+                _ => cursor.skip_value()?,
+            }
+        }
+        let Some(raw) = path else {
+            cursor.seek(begin);
+            return Err(cursor.fault("a remove has no path"));
+        };
+        let raw = raw.resolve(&mut self.value).map_err(|_| cursor.fault(SURROGATE))?;
+        let path =
+            self.hasher.path(raw, &mut self.scratch).map_err(|e| cursor.fault(e.message()))?;
+        self.push_key(path, vector.as_ref(), false).map_err(|what| cursor.fault(what))
+    }
+
+    fn push_key(
+        &mut self,
+        path: u128,
+        vector: Option<&DeletionVector<'_>>,
+        is_add: bool,
+    ) -> Result<(), &'static str> {
+        let file = match vector {
+            None => path,
+            Some(vector) => {
+                let mut inline = Vec::new();
+                let storage_type =
+                    vector.storage_type.resolve(&mut self.value).map_err(|_| SURROGATE)?;
+                let inline = vector.path_or_inline.resolve(&mut inline).map_err(|_| SURROGATE)?;
+                let offset = vector.offset.map(i64::from);
+                self.hasher.file(path, storage_type, inline, offset, &mut self.scratch)
+            }
+        };
+        self.keys.push(ActionKey { file, path, is_add });
+        Ok(())
+    }
+}
+
+const SURROGATE: &str = "a string holds half of a surrogate pair, which is no text";
+
+/// The actions that a line can hold, as far as reconciliation tells them apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ActionName {
+    Add,
+    Remove,
+    Other,
+    Unknown,
+}
+
+impl ActionName {
+    fn of(key: RawStr<'_>) -> ActionName {
+        match key.plain() {
+            Some(b"add") => ActionName::Add,
+            Some(b"remove") => ActionName::Remove,
+            Some(
+                b"commitInfo"
+                | b"metaData"
+                | b"protocol"
+                | b"txn"
+                | b"domainMetadata"
+                | b"cdc"
+                | b"sidecar"
+                | b"checkpointMetadata",
+            ) => ActionName::Other,
+            Some(_) => ActionName::Unknown,
+            // A name may be spelled with escapes, and is the same name.
+            None if key.is("add") => ActionName::Add,
+            None if key.is("remove") => ActionName::Remove,
+            None => ActionName::Unknown,
+        }
+    }
+}
+
+fn field_of(key: RawStr<'_>) -> Option<AddField> {
+    let mut scratch = Vec::new();
+    Some(match key.resolve(&mut scratch).ok()? {
+        b"path" => AddField::Path,
+        b"partitionValues" => AddField::PartitionValues,
+        b"size" => AddField::Size,
+        b"modificationTime" => AddField::ModificationTime,
+        b"dataChange" => AddField::DataChange,
+        b"stats" => AddField::Stats,
+        b"tags" => AddField::Tags,
+        b"deletionVector" => AddField::DeletionVector,
+        b"baseRowId" => AddField::BaseRowId,
+        b"defaultRowCommitVersion" => AddField::DefaultRowCommitVersion,
+        b"clusteringProvider" => AddField::ClusteringProvider,
+        _ => return None,
+    })
+}
+
+fn deletion_vector<'a>(cursor: &mut Cursor<'a>) -> Scan<DeletionVector<'a>> {
+    let begin = cursor.pos();
+    cursor.begin_object()?;
+    let (mut storage_type, mut path_or_inline) = (None, None);
+    let (mut offset, mut size_in_bytes, mut cardinality) = (None, None, None);
+    let mut first = true;
+    while let Some(key) = cursor.next_key(&mut first)? {
+        if cursor.null()? {
+            continue;
+        }
+        match key {
+            key if key.is("storageType") => storage_type = Some(cursor.string()?),
+            key if key.is("pathOrInlineDv") => path_or_inline = Some(cursor.string()?),
+            key if key.is("offset") => offset = Some(i32_of(cursor)?),
+            key if key.is("sizeInBytes") => size_in_bytes = Some(i32_of(cursor)?),
+            key if key.is("cardinality") => cardinality = Some(cursor.i64()?),
+            _ => cursor.skip_value()?,
+        }
+    }
+    match (storage_type, path_or_inline, size_in_bytes, cardinality) {
+        (Some(storage_type), Some(path_or_inline), Some(size_in_bytes), Some(cardinality)) => {
+            Ok(DeletionVector { storage_type, path_or_inline, offset, size_in_bytes, cardinality })
+        }
+        _ => {
+            cursor.seek(begin);
+            Err(cursor.fault(
+                "a deletionVector lacks storageType, pathOrInlineDv, sizeInBytes or cardinality",
+            ))
+        }
+    }
+}
+
+fn i32_of(cursor: &mut Cursor<'_>) -> Scan<i32> {
+    let value = cursor.i64()?;
+    i32::try_from(value)
+        .map_err(|_| cursor.fault(format!("expected a whole number of 32 bits, found {value}")))
+}
+
+/// `numRecords` of the statistics `stats`: null where they are not JSON, do not
+/// say, or say nonsense ("Per-file Statistics").
+pub(crate) fn num_records(stats: &str) -> Option<i64> {
+    let mut cursor = Cursor::new(stats);
+    cursor.begin_object().ok()?;
+    let mut first = true;
+    while let Some(key) = cursor.next_key(&mut first).ok()? {
+        if key.is("numRecords") {
+            return cursor.i64().ok().filter(|&n| n >= 0);
+        }
+        cursor.skip_value().ok()?;
+    }
+    None
+}
+
+/// Builders of the wanted columns of `add`.
+struct AddBuilders {
+    want: AddFields,
+    path: Utf8Builder,
+    size: Int64Builder,
+    modification_time: TimestampMillisecondBuilder,
+    data_change: BooleanBuilder,
+    partition_values: MapBuilder,
+    stats: Utf8Builder,
+    num_records: Int64Builder,
+    tags: MapBuilder,
+    base_row_id: Int64Builder,
+    default_row_commit_version: Int64Builder,
+    clustering_provider: Utf8Builder,
+    vectors: VectorBuilder,
+}
+
+impl AddBuilders {
+    fn new(want: AddFields) -> Self {
+        AddBuilders {
+            want,
+            path: Utf8Builder::default(),
+            size: Int64Builder::new(),
+            modification_time: TimestampMillisecondBuilder::new(),
+            data_change: BooleanBuilder::new(),
+            partition_values: MapBuilder::default(),
+            stats: Utf8Builder::default(),
+            num_records: Int64Builder::new(),
+            tags: MapBuilder::default(),
+            base_row_id: Int64Builder::new(),
+            default_row_commit_version: Int64Builder::new(),
+            clustering_provider: Utf8Builder::default(),
+            vectors: VectorBuilder::default(),
+        }
+    }
+
+    /// Appends the value that comes next, or skips it where its column is not
+    /// wanted.
+    fn value(
+        &mut self,
+        field: AddField,
+        cursor: &mut Cursor<'_>,
+        scratch: &mut Vec<u8>,
+    ) -> Scan<()> {
+        let wants_records = field == AddField::Stats && self.want.has(AddField::NumRecords);
+        if !self.want.has(field) && !wants_records {
+            // A number is checked even so: a size that is none is a corrupt log.
+            return match field {
+                AddField::Size => non_negative(cursor).map(|_| ()),
+                _ => cursor.skip_value(),
+            };
+        }
+        match field {
+            AddField::Size => self.size.append_value(non_negative(cursor)?),
+            AddField::ModificationTime => self.modification_time.append_value(cursor.i64()?),
+            AddField::DataChange => self.data_change.append_value(cursor.bool()?),
+            AddField::BaseRowId => self.base_row_id.append_value(cursor.i64()?),
+            AddField::DefaultRowCommitVersion => {
+                self.default_row_commit_version.append_value(cursor.i64()?);
+            }
+            AddField::ClusteringProvider => {
+                let raw = cursor.string()?;
+                self.clustering_provider.append_json(raw).map_err(|what| cursor.fault(what))?;
+            }
+            AddField::PartitionValues => self.partition_values.append_json(cursor)?,
+            AddField::Tags => self.tags.append_json(cursor)?,
+            AddField::Stats => {
+                let raw = cursor.string()?;
+                let text = if self.want.has(AddField::Stats) {
+                    self.stats.append_json(raw).map_err(|what| cursor.fault(what))?;
+                    self.stats.last()
+                } else {
+                    raw.resolve(scratch).map_err(|_| cursor.fault(SURROGATE))?
+                };
+                if wants_records {
+                    let records = std::str::from_utf8(text).ok().and_then(num_records);
+                    self.num_records.append_option(records);
+                }
+            }
+            AddField::Path | AddField::NumRecords | AddField::DeletionVector => {}
+        }
+        Ok(())
+    }
+
+    /// Ends a row: a wanted field that the action did not have is null.
+    fn end_row(
+        &mut self,
+        seen: AddFields,
+        vector: Option<&DeletionVector<'_>>,
+    ) -> Result<(), &'static str> {
+        let is_null = |field: AddField| self.want.has(field) && !seen.has(field);
+        if is_null(AddField::Size) {
+            self.size.append_null();
+        }
+        if is_null(AddField::ModificationTime) {
+            self.modification_time.append_null();
+        }
+        if is_null(AddField::DataChange) {
+            self.data_change.append_null();
+        }
+        if is_null(AddField::PartitionValues) {
+            self.partition_values.append_null();
+        }
+        if is_null(AddField::Stats) {
+            self.stats.append_null();
+        }
+        if self.want.has(AddField::NumRecords) && !seen.has(AddField::Stats) {
+            self.num_records.append_null();
+        }
+        if is_null(AddField::Tags) {
+            self.tags.append_null();
+        }
+        if is_null(AddField::BaseRowId) {
+            self.base_row_id.append_null();
+        }
+        if is_null(AddField::DefaultRowCommitVersion) {
+            self.default_row_commit_version.append_null();
+        }
+        if is_null(AddField::ClusteringProvider) {
+            self.clustering_provider.append_null();
+        }
+        if self.want.has(AddField::DeletionVector) {
+            self.vectors.append(vector)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<AddColumns> {
+        let rows = self.path.len();
+        let mut columns: [Option<ArrayRef>; AddField::COUNT] = Default::default();
+        for field in AddField::ALL {
+            if !self.want.has(field) {
+                continue;
+            }
+            let array: ArrayRef = match field {
+                AddField::Path => Arc::new(std::mem::take(&mut self.path).finish()?),
+                AddField::Size => Arc::new(self.size.finish()),
+                AddField::ModificationTime => {
+                    Arc::new(self.modification_time.finish().with_timezone("UTC"))
+                }
+                AddField::DataChange => Arc::new(self.data_change.finish()),
+                AddField::PartitionValues => {
+                    Arc::new(std::mem::take(&mut self.partition_values).finish(field)?)
+                }
+                AddField::Stats => Arc::new(std::mem::take(&mut self.stats).finish()?),
+                AddField::NumRecords => Arc::new(self.num_records.finish()),
+                AddField::Tags => Arc::new(std::mem::take(&mut self.tags).finish(field)?),
+                AddField::BaseRowId => Arc::new(self.base_row_id.finish()),
+                AddField::DefaultRowCommitVersion => {
+                    Arc::new(self.default_row_commit_version.finish())
+                }
+                AddField::ClusteringProvider => {
+                    Arc::new(std::mem::take(&mut self.clustering_provider).finish()?)
+                }
+                AddField::DeletionVector => Arc::new(std::mem::take(&mut self.vectors).finish()?),
+            };
+            columns[field as usize] = Some(array);
+        }
+        Ok(AddColumns { rows, columns })
+    }
+}
+
+fn non_negative(cursor: &mut Cursor<'_>) -> Scan<i64> {
+    let value = cursor.i64()?;
+    if value < 0 {
+        return Err(cursor.fault(format!("a size is negative: {value}")));
+    }
+    Ok(value)
+}
+
+/// A null mask that costs nothing until the first null.
+struct Nulls(NullBufferBuilder);
+
+impl Default for Nulls {
+    fn default() -> Self {
+        Nulls(NullBufferBuilder::new(0))
+    }
+}
+
+/// Builds strings from raw JSON: each is unescaped where it will stay.
+#[derive(Default)]
+struct Utf8Builder {
+    values: Vec<u8>,
+    ends: Vec<i32>,
+    nulls: Nulls,
+}
+
+const TOO_LONG: &str = "the strings of a unit have more than 2 GiB";
+
+impl Utf8Builder {
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn append_json(&mut self, raw: RawStr<'_>) -> Result<(), &'static str> {
+        raw.append_to(&mut self.values).map_err(|_| SURROGATE)?;
+        self.end(true)
+    }
+
+    fn append_bytes(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+        self.values.extend_from_slice(bytes);
+        self.end(true)
+    }
+
+    fn append_null(&mut self) {
+        let end = self.ends.last().copied().unwrap_or(0);
+        self.ends.push(end);
+        self.nulls.0.append(false);
+    }
+
+    fn end(&mut self, is_valid: bool) -> Result<(), &'static str> {
+        self.ends.push(i32::try_from(self.values.len()).map_err(|_| TOO_LONG)?);
+        self.nulls.0.append(is_valid);
+        Ok(())
+    }
+
+    /// The bytes of the last value.
+    fn last(&self) -> &[u8] {
+        let begin = match self.ends[..] {
+            [.., before, _] => before as usize,
+            _ => 0,
+        };
+        &self.values[begin..]
+    }
+
+    fn finish(mut self) -> Result<StringArray> {
+        let nulls = self.nulls.0.finish();
+        StringArray::try_new(offsets(&self.ends), self.values.into(), nulls)
+            .map_err(|e| Error::bug(format!("decoded strings: {e}")))
+    }
+}
+
+fn offsets(ends: &[i32]) -> OffsetBuffer<i32> {
+    let mut offsets = Vec::with_capacity(ends.len() + 1);
+    offsets.push(0);
+    offsets.extend_from_slice(ends);
+    OffsetBuffer::new(offsets.into())
+}
+
+/// Builds maps from string to string.
+#[derive(Default)]
+struct MapBuilder {
+    keys: Utf8Builder,
+    values: Utf8Builder,
+    ends: Vec<i32>,
+    nulls: Nulls,
+}
+
+impl MapBuilder {
+    fn append_json(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
+        cursor.begin_object()?;
+        let mut first = true;
+        while let Some(key) = cursor.next_key(&mut first)? {
+            self.keys.append_json(key).map_err(|what| cursor.fault(what))?;
+            if cursor.null()? {
+                self.values.append_null();
+                continue;
+            }
+            let appended = match cursor.peek() {
+                Some(b'"') => self.values.append_json(cursor.string()?),
+                // Spark reads a bare number or boolean of such a map as its text.
+                _ => self.values.append_bytes(cursor.scalar()?),
+            };
+            appended.map_err(|what| cursor.fault(what))?;
+        }
+        self.end(true);
+        Ok(())
+    }
+
+    fn append_null(&mut self) {
+        self.end(false);
+    }
+
+    fn end(&mut self, is_valid: bool) {
+        // Each entry has at least a byte of text, whose builder checks the bound.
+        self.ends.push(self.keys.len() as i32);
+        self.nulls.0.append(is_valid);
+    }
+
+    fn finish(mut self, field: AddField) -> Result<MapArray> {
+        let DataType::Map(entries_field, sorted) = field.data_type() else {
+            return Err(Error::bug("a map column without a map's type"));
+        };
+        let DataType::Struct(fields) = entries_field.data_type().clone() else {
+            return Err(Error::bug("a map column without entries"));
+        };
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(self.keys.finish()?), Arc::new(self.values.finish()?)];
+        let built = StructArray::try_new(fields, columns, None).and_then(|entries| {
+            let nulls = self.nulls.0.finish();
+            MapArray::try_new(entries_field, offsets(&self.ends), entries, nulls, sorted)
+        });
+        built.map_err(|e| Error::bug(format!("decoded maps: {e}")))
+    }
+}
+
+/// Builds deletion vector descriptors.
+#[derive(Default)]
+struct VectorBuilder {
+    storage_type: Utf8Builder,
+    path_or_inline: Utf8Builder,
+    offset: Int32Builder,
+    size_in_bytes: Int32Builder,
+    cardinality: Int64Builder,
+    nulls: Nulls,
+}
+
+impl VectorBuilder {
+    fn append(&mut self, vector: Option<&DeletionVector<'_>>) -> Result<(), &'static str> {
+        match vector {
+            Some(vector) => {
+                self.storage_type.append_json(vector.storage_type)?;
+                self.path_or_inline.append_json(vector.path_or_inline)?;
+                self.offset.append_option(vector.offset);
+                self.size_in_bytes.append_value(vector.size_in_bytes);
+                self.cardinality.append_value(vector.cardinality);
+            }
+            None => {
+                self.storage_type.append_null();
+                self.path_or_inline.append_null();
+                self.offset.append_null();
+                self.size_in_bytes.append_null();
+                self.cardinality.append_null();
+            }
+        }
+        self.nulls.0.append(vector.is_some());
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<StructArray> {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.storage_type.finish()?),
+            Arc::new(self.path_or_inline.finish()?),
+            Arc::new(self.offset.finish()),
+            Arc::new(self.size_in_bytes.finish()),
+            Arc::new(self.cardinality.finish()),
+        ];
+        StructArray::try_new(deletion_vector_fields(), columns, self.nulls.0.finish())
+            .map_err(|e| Error::bug(format!("decoded deletion vectors: {e}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage;
+
+    struct Log {
+        _dir: tempfile::TempDir,
+        storage: Arc<dyn Storage>,
+        text: LogText,
+    }
+
+    fn log(content: &[u8]) -> Log {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("_delta_log")).unwrap();
+        let name = "_delta_log/00000000000000000000.json";
+        std::fs::write(dir.path().join(name), content).unwrap();
+        let storage = storage::open(dir.path().to_str().unwrap()).unwrap();
+        let size = content.len() as u64;
+        let text = LogText { name: name.into(), version: 0, size, bytes: None };
+        Log { _dir: dir, storage, text }
+    }
+
+    fn decode_all(log: &Log) -> Result<Vec<FileActions>> {
+        let hasher = KeyHasher::new();
+        let want = AddFields::from_iter(AddField::ALL);
+        plan(vec![log.text.clone()])
+            .map(|unit| decode(log.storage.as_ref(), &unit, want, &hasher))
+            .collect()
+    }
+
+    fn one(line: &str) -> Result<FileActions> {
+        Ok(decode_all(&log(line.as_bytes()))?.remove(0))
+    }
+
+    #[test]
+    fn a_deletion_vector_is_read_in_an_add_and_in_a_remove() {
+        let dv = r#""deletionVector":{"storageType":"u","pathOrInlineDv":"<4$go)s!dkVsxG*vpLez","offset":1,"sizeInBytes":34,"cardinality":1}"#;
+        let actions = one(&format!(
+            "{{\"remove\":{{\"path\":\"a\",{dv}}}}}\n{{\"add\":{{\"path\":\"a\",{dv}}}}}\n"
+        ))
+        .unwrap();
+        assert_eq!(actions.adds.rows, 1);
+        assert_eq!(actions.keys[0].file, actions.keys[1].file);
+        assert_ne!(actions.keys[0].file, actions.keys[0].path);
+    }
+}

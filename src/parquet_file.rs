@@ -1,0 +1,404 @@
+//! One Parquet file of a storage, cut into pieces that decode independently.
+//!
+//! A checkpoint of a million files often is a single file of a single row
+//! group. To keep every core busy, and memory bounded, a row group is cut at
+//! the places where the pages of its heaviest column begin, so that hardly a
+//! page is decoded twice. Where a page begins is in the file's offset index;
+//! many writers leave that out, and then the page headers are walked, which
+//! costs a few bytes read for each page. This module knows nothing of Delta.
+
+use std::io::Read;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::{RecordBatch, RecordBatchReader};
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelector,
+};
+use parquet::column::page::PageReader;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::page_index::{PageIndexBuilder, PageIndexProvider};
+use parquet::file::metadata::{
+    ColumnChunkMask, OffsetIndexBuilder, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader,
+    RowGroupMetaData,
+};
+use parquet::file::page_index::offset_index::{OffsetIndexMetaData, PageLocation};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::schema::types::SchemaDescriptor;
+
+use crate::error::{Error, Result, escaped};
+use crate::storage::Storage;
+
+/// About how many bytes of decoded columns one piece has.
+const PIECE_BYTES: u64 = 8 << 20;
+
+/// A Parquet file: its footer, and where its bytes come from. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ParquetFile {
+    chunks: Chunks,
+    metadata: ArrowReaderMetadata,
+}
+
+/// Rows of one row group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) row_group: usize,
+    /// Within the row group.
+    pub(crate) rows: Range<usize>,
+    /// The decoded columns, estimated.
+    pub(crate) bytes: u64,
+}
+
+impl ParquetFile {
+    /// Reads the footer of `name`.
+    pub(crate) fn open(storage: &Arc<dyn Storage>, name: &str) -> Result<ParquetFile> {
+        let len = storage.stat(name)?.size;
+        let chunks = Chunks { storage: Arc::clone(storage), name: Arc::from(name), len };
+        let metadata = ParquetMetaDataReader::new()
+            .parse_and_finish(&chunks)
+            .and_then(|metadata| ArrowReaderMetadata::try_new(Arc::new(metadata), options()))
+            .map_err(|e| chunks.error(e))?;
+        Ok(ParquetFile { chunks, metadata })
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.chunks.name
+    }
+
+    /// The same file, its bytes to come from `storage`, which is a view of the
+    /// same table: its own counters, say.
+    pub(crate) fn with_storage(&self, storage: &Arc<dyn Storage>) -> ParquetFile {
+        let storage = Arc::clone(storage);
+        ParquetFile {
+            chunks: Chunks { storage, ..self.chunks.clone() },
+            metadata: self.metadata.clone(),
+        }
+    }
+
+    pub(crate) fn row_groups(&self) -> &[RowGroupMetaData] {
+        self.metadata.metadata().row_groups()
+    }
+
+    fn schema(&self) -> &SchemaDescriptor {
+        self.metadata.parquet_schema()
+    }
+
+    /// The leaf columns whose path `wants` says are wanted.
+    pub(crate) fn leaves(&self, wants: impl Fn(&[&str]) -> bool) -> Vec<usize> {
+        let columns = self.schema().columns().iter().enumerate();
+        columns
+            .filter(|(_, column)| {
+                let parts: Vec<&str> = column.path().parts().iter().map(String::as_str).collect();
+                wants(&parts)
+            })
+            .map(|(i, _)| i)
+            .collect()
+    }
+
+    /// The file with what is needed to cut `leaves` into pieces: the offset
+    /// index of each column chunk that is worth cutting, read or made.
+    pub(crate) fn with_page_locations(&self, leaves: &[usize]) -> Result<ParquetFile> {
+        let big: Vec<usize> = (0..self.row_groups().len())
+            .filter(|&i| bytes_of(&self.row_groups()[i], leaves) > PIECE_BYTES)
+            .collect();
+        if big.is_empty() {
+            return Ok(self.clone());
+        }
+        let metadata = ParquetMetaData::clone(self.metadata.metadata());
+        let mut reader = ParquetMetaDataReader::new_with_metadata(metadata)
+            .with_offset_index_policy(PageIndexPolicy::Optional)
+            .with_offset_index_mask(ColumnChunkMask::row_groups_and_columns(
+                big.iter().copied(),
+                leaves.iter().copied(),
+            ));
+        let metadata = reader
+            .read_page_indexes(&self.chunks)
+            .and_then(|()| reader.finish())
+            .map_err(|e| self.chunks.error(e))?;
+
+        let mut index = PageIndexBuilder::default();
+        index.allocate_offset_indexes(metadata.num_row_groups(), self.schema().num_columns());
+        for &i in &big {
+            for &leaf in leaves {
+                let read = metadata.page_index().and_then(|index| index.offset_index(i, leaf));
+                let found = match read {
+                    Some(read) if is_sound(read.page_locations(), &metadata, i, leaf) => {
+                        Some(read.clone())
+                    }
+                    _ => self.walk_pages(i, leaf)?,
+                };
+                if let Some(found) = found {
+                    index.put_offset_index(found, i, leaf);
+                }
+            }
+        }
+        let index: Arc<dyn PageIndexProvider> = Arc::new(index.build());
+        let metadata = metadata.into_builder().set_page_index(Some(index)).build();
+        let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options())
+            .map_err(|e| self.chunks.error(e))?;
+        Ok(ParquetFile { chunks: self.chunks.clone(), metadata })
+    }
+
+    /// Where the pages of one column chunk begin, from their headers. `None`
+    /// where the headers do not say how many rows a page has: a repeated column
+    /// in pages of the first format.
+    fn walk_pages(&self, row_group: usize, leaf: usize) -> Result<Option<OffsetIndexMetaData>> {
+        let group = &self.row_groups()[row_group];
+        let column = group.column(leaf);
+        let is_flat = column.column_descr().max_rep_level() == 0;
+        let (start, len) = column.byte_range();
+        let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+        let walked =
+            Arc::new(Walked { chunks: self.chunks.clone(), header: AtomicU64::new(start) });
+
+        let mut pages: Vec<(u64, usize)> = Vec::new();
+        let mut walk = || -> parquet::errors::Result<bool> {
+            let mut reader = SerializedPageReader::new(Arc::clone(&walked), column, rows, None)?;
+            while let Some(page) = reader.peek_next_page()? {
+                // The header was read last, where its page begins.
+                let offset = walked.header.load(Ordering::Relaxed);
+                if !page.is_dict {
+                    let rows = page.num_rows.or(page.num_levels.filter(|_| is_flat));
+                    let Some(rows) = rows else { return Ok(false) };
+                    pages.push((offset, rows));
+                }
+                reader.skip_next_page()?;
+            }
+            Ok(true)
+        };
+        if !walk().map_err(|e| self.chunks.error(e))? {
+            return Ok(None);
+        }
+        // A chunk whose pages do not add up is left to the decoder to refuse.
+        if pages.iter().map(|(_, rows)| rows).sum::<usize>() != rows {
+            return Ok(None);
+        }
+        let mut index = OffsetIndexBuilder::new();
+        let ends = pages.iter().skip(1).map(|&(offset, _)| offset).chain([start + len]);
+        for (&(offset, rows), end) in pages.iter().zip(ends) {
+            let Ok(size) = i32::try_from(end.saturating_sub(offset)) else { return Ok(None) };
+            index.append_row_count(rows as i64);
+            index.append_offset_and_size(offset as i64, size);
+        }
+        Ok(Some(index.build()))
+    }
+
+    /// The pieces of the file for the columns `leaves`, in row order. The cut
+    /// depends on the file alone.
+    pub(crate) fn pieces(&self, leaves: &[usize]) -> Vec<Piece> {
+        (0..self.row_groups().len()).flat_map(|i| self.pieces_of(i, leaves)).collect()
+    }
+
+    fn pieces_of(&self, row_group: usize, leaves: &[usize]) -> Vec<Piece> {
+        let group = &self.row_groups()[row_group];
+        let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+        let bytes = bytes_of(group, leaves);
+        let heaviest =
+            leaves.iter().copied().max_by_key(|&leaf| group.column(leaf).uncompressed_size());
+        let index = self.metadata.metadata().page_index();
+        let pages = heaviest
+            .and_then(|leaf| index?.offset_index(row_group, leaf))
+            .map_or(&[][..], |index| index.page_locations().as_slice());
+
+        let count = bytes.div_ceil(PIECE_BYTES).max(1);
+        let target = (rows as u64).div_ceil(count).max(1);
+        let mut pieces = Vec::new();
+        let mut begin = 0;
+        let mut push = |begin: usize, end: usize| {
+            if begin < end {
+                let share = (end - begin) as u128 * u128::from(bytes) / (rows.max(1) as u128);
+                pieces.push(Piece { row_group, rows: begin..end, bytes: share as u64 });
+            }
+        };
+        for page in pages {
+            let first = usize::try_from(page.first_row_index).unwrap_or(rows).min(rows);
+            if (first.saturating_sub(begin)) as u64 >= target {
+                push(begin, first);
+                begin = first;
+            }
+        }
+        push(begin, rows);
+        pieces
+    }
+
+    /// Decodes the columns `leaves` of `rows` of a row group, as one batch.
+    pub(crate) fn read(
+        &self,
+        row_group: usize,
+        selection: RowSelection,
+        leaves: &[usize],
+    ) -> Result<RecordBatch> {
+        let rows = selection.row_count();
+        let metadata = self.metadata.clone();
+        let mask = ProjectionMask::leaves(self.schema(), leaves.iter().copied());
+        let mut reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.chunks.clone(), metadata)
+                .with_row_groups(vec![row_group])
+                .with_row_selection(selection)
+                .with_projection(mask)
+                .with_batch_size(rows.max(1))
+                .build()
+                .map_err(|e| self.chunks.error(e))?;
+        let schema = reader.schema();
+        let batch = reader
+            .next()
+            .transpose()
+            .map_err(|e| self.error(e))?
+            .unwrap_or_else(|| RecordBatch::new_empty(schema));
+        if batch.num_rows() != rows {
+            return Err(self.error(format!(
+                "row group {row_group} gave {} rows where {rows} were expected",
+                batch.num_rows()
+            )));
+        }
+        Ok(batch)
+    }
+
+    /// An error about this file's content.
+    pub(crate) fn error(&self, what: impl std::fmt::Display) -> Error {
+        Error::corrupt(format!("{}: {}", self.name(), escaped(&what.to_string())))
+    }
+}
+
+/// The selection of the rows `rows` of a row group.
+pub(crate) fn select(rows: Range<usize>) -> RowSelection {
+    RowSelection::from(vec![
+        RowSelector::skip(rows.start),
+        RowSelector::select(rows.end - rows.start),
+    ])
+}
+
+fn options() -> ArrowReaderOptions {
+    // The Parquet schema says what the columns are; an Arrow schema that a
+    // writer put beside it could ask for any other type.
+    ArrowReaderOptions::new().with_skip_arrow_metadata(true)
+}
+
+fn bytes_of(group: &RowGroupMetaData, leaves: &[usize]) -> u64 {
+    leaves
+        .iter()
+        .map(|&leaf| u64::try_from(group.column(leaf).uncompressed_size()).unwrap_or(0))
+        .fold(0, u64::saturating_add)
+}
+
+/// Whether an offset index that was read can be trusted to cut by: its pages
+/// lie in their chunk, one after the other, and cover rows in order.
+fn is_sound(
+    pages: &[PageLocation],
+    metadata: &ParquetMetaData,
+    row_group: usize,
+    leaf: usize,
+) -> bool {
+    let group = metadata.row_group(row_group);
+    let (start, len) = group.column(leaf).byte_range();
+    let mut at = start;
+    let mut row = -1;
+    let in_order = pages.iter().all(|page| {
+        let Ok(offset) = u64::try_from(page.offset) else { return false };
+        let Ok(size) = u64::try_from(page.compressed_page_size) else { return false };
+        let good = offset >= at && page.first_row_index > row;
+        at = offset.saturating_add(size);
+        row = page.first_row_index;
+        good
+    });
+    in_order
+        && pages.first().is_some_and(|page| page.first_row_index == 0)
+        && at <= start.saturating_add(len)
+        && row < group.num_rows()
+}
+
+/// The bytes of one file.
+#[derive(Clone)]
+struct Chunks {
+    storage: Arc<dyn Storage>,
+    name: Arc<str>,
+    len: u64,
+}
+
+impl Chunks {
+    /// The error behind a decoder's: the storage's own, if it was that.
+    fn error(&self, e: ParquetError) -> Error {
+        if let ParquetError::External(inner) = &e
+            && let Some(own) = inner.downcast_ref::<Error>()
+        {
+            return own.clone();
+        }
+        Error::corrupt(format!("{}: {}", self.name, escaped(&e.to_string())))
+    }
+}
+
+impl Length for Chunks {
+    fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+impl ChunkReader for Chunks {
+    type T = Walk;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Walk> {
+        Ok(Walk { chunks: self.clone(), at: start, read: Bytes::new(), step: 256 })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        self.storage
+            .read_range(&self.name, start..start.saturating_add(length as u64))
+            .map_err(|e| ParquetError::External(Box::new(e)))
+    }
+}
+
+/// Reads on from a place, a little at first: a page header is short.
+struct Walk {
+    chunks: Chunks,
+    at: u64,
+    read: Bytes,
+    step: u64,
+}
+
+impl Read for Walk {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if self.read.is_empty() {
+            let end = self.chunks.len.min(self.at.saturating_add(self.step));
+            if self.at >= end {
+                return Ok(0);
+            }
+            let len = (end - self.at) as usize;
+            self.read = self.chunks.get_bytes(self.at, len).map_err(std::io::Error::other)?;
+            self.at = end;
+            self.step = (self.step * 8).min(1 << 20);
+        }
+        let len = out.len().min(self.read.len());
+        out[..len].copy_from_slice(&self.read.split_to(len));
+        Ok(len)
+    }
+}
+
+/// Remembers where the last header was read.
+struct Walked {
+    chunks: Chunks,
+    header: AtomicU64,
+}
+
+impl Length for Walked {
+    fn len(&self) -> u64 {
+        self.chunks.len
+    }
+}
+
+impl ChunkReader for Walked {
+    type T = Walk;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Walk> {
+        self.header.store(start, Ordering::Relaxed);
+        self.chunks.get_read(start)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        self.chunks.get_bytes(start, length)
+    }
+}
