@@ -2,25 +2,34 @@
 //!
 //! It is not Delta Kernel's `Engine` trait: nothing here is to be implemented
 //! by a host. An engine starts no thread until the first stream needs one, and
-//! its last handle joins them.
+//! its last handle joins them; snapshots and streams are handles too.
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::read_ahead::{Pool, Window};
+
+/// The default of [`EngineBuilder::window_bytes`].
+const WINDOW_BYTES: usize = 32 << 20;
+/// More workers than this are a mistake in the unit, not a wish.
+const THREADS_MAX: usize = 1024;
 
 /// How loud an [`Event`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum EventLevel {
     /// Something a developer of a host may want to see.
     Debug,
     /// A step worth a line in a log.
     Info,
-    /// Something odd that was survived: a hint that lied, an incomplete checkpoint.
+    /// Something odd that was survived: a hint that led nowhere, a checkpoint
+    /// with a missing part.
     Warning,
 }
 
 /// One thing that happened inside the engine, for a host's log.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Event<'a> {
     /// How loud.
     pub level: EventLevel,
@@ -28,19 +37,19 @@ pub struct Event<'a> {
     pub message: &'a str,
 }
 
-pub(crate) type EventSink = Arc<dyn Fn(Event<'_>) + Send + Sync>;
+type EventSink = dyn Fn(Event<'_>) + Send + Sync;
 
 /// Settings of an [`Engine`]; see each method for its default.
 #[derive(Default, Clone)]
 pub struct EngineBuilder {
     threads: Option<usize>,
     window_bytes: Option<usize>,
-    sink: Option<EventSink>,
+    sink: Option<Arc<EventSink>>,
 }
 
 impl EngineBuilder {
-    /// Workers that decode: 0 means that everything runs on the caller's
-    /// thread. Default: the number of cores the process may use.
+    /// Workers that decode, at most 1024; with 0, everything runs on the
+    /// caller's thread. Default: the number of cores that the process may use.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
@@ -54,8 +63,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Calls `sink` for each event, from whichever thread it happens on. It
-    /// must not call back into the engine.
+    /// Calls `sink` for each event, on whichever thread it happens. It must not
+    /// call back into the engine.
     pub fn on_event(mut self, sink: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
         self.sink = Some(Arc::new(sink));
         self
@@ -66,14 +75,30 @@ impl EngineBuilder {
     /// # Errors
     /// `InvalidArgument` when a setting is out of range.
     pub fn build(self) -> Result<Engine> {
-        Err(Error::bug("not built yet"))
+        let threads = self.threads.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX)
+        });
+        if threads > THREADS_MAX {
+            return Err(Error::invalid(format!(
+                "{threads} threads were asked for; at most {THREADS_MAX} are possible"
+            )));
+        }
+        Ok(Engine {
+            pool: Pool::new(threads),
+            window_bytes: self.window_bytes.unwrap_or(WINDOW_BYTES),
+            sink: self.sink,
+        })
     }
 }
 
 /// A pool of workers: open snapshots with [`Engine::snapshot`]. Cloning it
 /// gives another handle to the same pool.
 #[derive(Clone)]
-pub struct Engine {}
+pub struct Engine {
+    pool: Arc<Pool>,
+    window_bytes: usize,
+    sink: Option<Arc<EventSink>>,
+}
 
 impl Engine {
     /// An engine with one worker for each core.
@@ -87,5 +112,33 @@ impl Engine {
     /// Settings other than the defaults.
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
+    }
+
+    /// The number of workers; 0 means that the caller's thread does it all.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// The window of a stream that asks for nothing else.
+    pub(crate) fn window(&self) -> Window {
+        let threads = self.threads();
+        // Enough that no worker waits while the consumer takes its time.
+        Window { threads, units: (threads * 4).max(4), bytes: self.window_bytes }
+    }
+
+    pub(crate) fn event(&self, level: EventLevel, message: &str) {
+        if let Some(sink) = &self.sink {
+            sink(Event { level, message });
+        }
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("threads", &self.threads()).finish_non_exhaustive()
     }
 }

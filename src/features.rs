@@ -9,9 +9,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::actions::Protocol;
 use crate::error::{Error, Result, escaped};
 use crate::schema::ColumnMappingMode;
-use crate::snapshot::Protocol;
 
 /// The reader version that lists reader features.
 const READER_VERSION_OF_FEATURES: i32 = 3;
@@ -22,7 +22,8 @@ const COLUMN_MAPPING: &str = "columnMapping";
 
 /// Whether this library reads tables with a feature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Support {
+#[non_exhaustive]
+pub enum Support {
     /// It does what the feature asks of a reader.
     Supported,
     /// It does not.
@@ -32,22 +33,23 @@ pub(crate) enum Support {
 }
 use Support::*;
 
-/// A row of the table.
+/// A row of [`FEATURES`].
 #[derive(Debug)]
-pub(crate) struct Feature {
+#[non_exhaustive]
+pub struct Feature {
     /// As `readerFeatures` and `writerFeatures` spell it.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Whether readers must know it too; otherwise only writers must.
-    pub(crate) reader: bool,
+    pub reader: bool,
     /// Whether tables with it are read here.
-    pub(crate) support: Support,
+    pub support: Support,
     /// The reader and writer versions from which on it is implied, for the
     /// features older than feature lists. 0: no version implies it.
-    pub(crate) legacy_versions: (i32, i32),
+    pub legacy_versions: (i32, i32),
     /// What a reader must do.
-    pub(crate) reader_duty: &'static str,
+    pub reader_duty: &'static str,
     /// Where that stands: a section of the protocol, else the text it is from.
-    pub(crate) source: &'static str,
+    pub source: &'static str,
 }
 
 const fn writer(
@@ -75,7 +77,7 @@ const NOTHING: &str = "nothing";
 /// other sections and requests for comments name, and what Spark and the kernels
 /// have written under preview names.
 #[rustfmt::skip]
-pub(crate) const FEATURES: &[Feature] = &[
+pub const FEATURES: &[Feature] = &[
     // Writers only.
     writer("appendOnly", 2, NOTHING, "Append-only Tables"),
     writer("invariants", 2, NOTHING, "Column Invariants"),

@@ -1,9 +1,18 @@
-//! What to read of a snapshot: the stream of live files.
-use crate::error::{Error, Result};
+//! What to read of a snapshot: a scan, and its stream of live files.
+
+mod files;
+
+pub use files::{CancelHandle, FileStream, Progress, ProgressHandle};
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+
+use crate::actions::{AddField, AddFields};
+use crate::error::{Error, Result, escaped};
+use crate::partition_value::PartitionColumn;
+use crate::schema::{self, StructField};
 use crate::snapshot::Snapshot;
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use std::time::Duration;
 
 /// The columns a file stream has when none are named.
 pub const DEFAULT_FILE_COLUMNS: &[&str] = &[
@@ -15,7 +24,9 @@ pub const DEFAULT_FILE_COLUMNS: &[&str] = &[
     "stats",
     "deletion_vector",
 ];
-/// Every column a file stream can have.
+
+/// Every column that a file stream can have; [`Scan::columns`] says what each
+/// one holds.
 pub const FILE_COLUMNS: &[&str] = &[
     "path",
     "size",
@@ -32,120 +43,228 @@ pub const FILE_COLUMNS: &[&str] = &[
     "clustering_provider",
 ];
 
-/// What to read, and how.
-#[derive(Clone)]
-pub struct Scan {}
+/// A column of the file stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    /// As decoded.
+    Field(AddField),
+    /// The partition values, typed.
+    Partition,
+}
+
+impl Column {
+    fn named(name: &str) -> Option<Column> {
+        Some(Column::Field(match name {
+            "path" => AddField::Path,
+            "size" => AddField::Size,
+            "modification_time" => AddField::ModificationTime,
+            "partition_values" => AddField::PartitionValues,
+            "partition" => return Some(Column::Partition),
+            "num_records" => AddField::NumRecords,
+            "stats" => AddField::Stats,
+            "deletion_vector" => AddField::DeletionVector,
+            "tags" => AddField::Tags,
+            "data_change" => AddField::DataChange,
+            "base_row_id" => AddField::BaseRowId,
+            "default_row_commit_version" => AddField::DefaultRowCommitVersion,
+            "clustering_provider" => AddField::ClusteringProvider,
+            _ => return None,
+        }))
+    }
+
+    /// The field that a decoder has to fill for it.
+    fn source(self) -> AddField {
+        match self {
+            Column::Field(field) => field,
+            Column::Partition => AddField::PartitionValues,
+        }
+    }
+}
+
+/// A partition column of the table: how the log calls it, and what it is.
+struct PartitionField {
+    physical_name: String,
+    field: StructField,
+}
+
+/// What to read of a snapshot, and how. Each method has a default that suits.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    snapshot: Snapshot,
+    columns: Vec<String>,
+    threads: Option<usize>,
+    window_bytes: Option<usize>,
+    window_units: Option<usize>,
+    batch_rows: usize,
+    last_action_wins: bool,
+}
 
 impl Snapshot {
     /// A scan of this snapshot.
     pub fn scan(&self) -> Scan {
-        Scan {}
+        Scan {
+            snapshot: self.clone(),
+            columns: DEFAULT_FILE_COLUMNS.iter().map(|&name| name.to_owned()).collect(),
+            threads: None,
+            window_bytes: None,
+            window_units: None,
+            batch_rows: 8192,
+            last_action_wins: false,
+        }
     }
 }
 
 impl Scan {
-    /// The columns, in the order they shall have; see [`FILE_COLUMNS`].
-    pub fn columns<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
-        let _ = names.into_iter();
+    /// The columns of the file stream, in the order they shall have. Default:
+    /// [`DEFAULT_FILE_COLUMNS`]. What is not named is not decoded.
+    ///
+    /// | name | Arrow type | holds |
+    /// |---|---|---|
+    /// | `path` | `Utf8`, not null | the path as the log has it: a URI reference, percent-encoded |
+    /// | `size` | `Int64` | bytes of the data file |
+    /// | `modification_time` | `Timestamp(ms, UTC)` | when the file was made |
+    /// | `partition_values` | `Map<Utf8, Utf8>` | as the log has them: physical names, text |
+    /// | `partition` | `Struct` | the same, typed, under logical names; an empty text is null |
+    /// | `num_records` | `Int64` | rows of the data file by its statistics, deleted ones included; null where they do not say |
+    /// | `stats` | `Utf8` | the statistics as JSON; null where there are none |
+    /// | `deletion_vector` | `Struct<storage_type: Utf8, path_or_inline_dv: Utf8, offset: Int32, size_in_bytes: Int32, cardinality: Int64>` | the descriptor; null where no row is deleted |
+    /// | `tags` | `Map<Utf8, Utf8>` | as in the log |
+    /// | `data_change` | `Boolean` | as in the log |
+    /// | `base_row_id` | `Int64` | the row id of the file's first row |
+    /// | `default_row_commit_version` | `Int64` | the version that first added the path |
+    /// | `clustering_provider` | `Utf8` | as in the log |
+    ///
+    /// A field that the log leaves out is null. See the protocol's "Add File
+    /// and Remove File" and "Deletion Vector Descriptor Schema".
+    pub fn columns<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.columns = names.into_iter().map(Into::into).collect();
         self
     }
-    /// At most this many workers; 0: the caller's thread. Default: the engine's.
-    pub fn threads(self, threads: usize) -> Self {
-        let _ = threads;
+
+    /// Lets at most this many of the engine's workers decode for the stream at
+    /// once; with 0, it is decoded on the thread that asks for batches. The
+    /// batches are the same for every number. Default: all of them.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
         self
     }
-    /// Bytes decoded and not yet delivered. Default: the engine's.
-    pub fn window_bytes(self, bytes: usize) -> Self {
-        let _ = bytes;
+
+    /// The most bytes decoded and not yet delivered, by estimate; one decode
+    /// unit is always allowed. Default: the engine's.
+    pub fn window_bytes(mut self, bytes: usize) -> Self {
+        self.window_bytes = Some(bytes);
         self
     }
-    /// Decode units submitted and not yet delivered, at least 1. Default: 4 a worker.
-    pub fn window_units(self, units: usize) -> Self {
-        let _ = units;
+
+    /// The most decode units submitted and not yet delivered, from 1 to 4096.
+    /// Default: 4 a worker.
+    pub fn window_units(mut self, units: usize) -> Self {
+        self.window_units = Some(units);
         self
     }
-    /// The most rows of a batch, at least 1. Default: 8192.
-    pub fn batch_rows(self, rows: usize) -> Self {
-        let _ = rows;
+
+    /// The most rows of a batch, at least 1. Batches end where decode units do
+    /// as well, so they often have fewer. Default: 8192.
+    pub fn batch_rows(mut self, rows: usize) -> Self {
+        self.batch_rows = rows;
         self
     }
-    /// Lets the last action of a commit win where the protocol forbids two, as Spark does.
-    pub fn last_action_wins(self) -> Self {
+
+    /// Accepts a commit that adds one path twice, or adds and removes one
+    /// logical file: the last action of each logical file wins, as in Spark.
+    /// Without it such a commit is an error, because the protocol forbids it
+    /// and does not say which action counts ("Add File and Remove File").
+    pub fn last_action_wins(mut self) -> Self {
+        self.last_action_wins = true;
         self
     }
-    /// The stream's schema, without starting it.
+
+    /// The schema of the file stream, without starting it.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, naming it, for a column that does not exist or is
+    /// named twice.
     pub fn files_schema(&self) -> Result<SchemaRef> {
-        Err(Error::bug("not built yet"))
+        Ok(self.resolve()?.schema)
     }
-    /// Starts the stream of live files; decoding has begun when it returns.
+
+    /// Starts the stream of live files. Decoding has begun when it returns,
+    /// and runs ahead of the consumer as far as the window allows.
+    ///
+    /// # Errors
+    /// As [`Scan::files_schema`], and what a look at the log's files gives.
     pub fn files(&self) -> Result<FileStream> {
-        Err(Error::bug("not built yet"))
+        FileStream::start(self)
+    }
+
+    fn resolve(&self) -> Result<Projection> {
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for name in &self.columns {
+            let column = Column::named(name).ok_or_else(|| {
+                Error::invalid(format!(
+                    "no column \"{}\" in a file stream; there are {}",
+                    escaped(name),
+                    FILE_COLUMNS.join(", ")
+                ))
+            })?;
+            if columns.contains(&column) {
+                return Err(Error::invalid(format!("column \"{name}\" is named twice")));
+            }
+            columns.push(column);
+        }
+        let partition = if columns.contains(&Column::Partition) {
+            partition_fields(&self.snapshot)?
+        } else {
+            Vec::new()
+        };
+        let fields: Vec<Field> = self
+            .columns
+            .iter()
+            .zip(&columns)
+            .map(|(name, column)| {
+                let data_type = match column {
+                    Column::Field(field) => field.data_type(),
+                    Column::Partition => DataType::Struct(partition_types(&partition)),
+                };
+                Field::new(name, data_type, *column != Column::Field(AddField::Path))
+            })
+            .collect();
+        Ok(Projection {
+            want: columns.iter().map(|column| column.source()).collect(),
+            columns,
+            partition,
+            schema: Arc::new(Schema::new(fields)),
+        })
     }
 }
 
-/// Batches of live files. After an error, the same error; after the end, `None`.
-pub struct FileStream {}
-
-impl FileStream {
-    /// The schema of each batch.
-    pub fn schema(&self) -> SchemaRef {
-        unreachable!()
-    }
-    /// Like `next`, but gives up after `wait` with an error of kind `Timeout`;
-    /// the stream is as it was, and may be asked again.
-    pub fn next_within(&mut self, wait: Duration) -> Option<Result<RecordBatch>> {
-        let _ = wait;
-        None
-    }
-    /// A handle that cancels this stream from any thread.
-    pub fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle {}
-    }
-    /// A handle that reads this stream's counters from any thread.
-    pub fn progress_handle(&self) -> ProgressHandle {
-        ProgressHandle {}
-    }
+/// The columns of a stream, resolved against the table.
+struct Projection {
+    columns: Vec<Column>,
+    want: AddFields,
+    partition: Vec<PartitionField>,
+    schema: SchemaRef,
 }
 
-impl Iterator for FileStream {
-    type Item = Result<RecordBatch>;
-    fn next(&mut self) -> Option<Self::Item> {
-        None
-    }
+fn partition_fields(snapshot: &Snapshot) -> Result<Vec<PartitionField>> {
+    let names = &snapshot.metadata().partition_columns;
+    names
+        .iter()
+        .map(|name| {
+            let field = snapshot.schema().field(name).ok_or_else(|| {
+                Error::bug(format!("partition column \"{}\" is not in the schema", escaped(name)))
+            })?;
+            // A column whose values cannot be typed is refused before any is read.
+            PartitionColumn::new(&field.name, &field.data_type)?;
+            let physical_name = field.physical_name(snapshot.column_mapping())?.to_owned();
+            Ok(PartitionField { physical_name, field: field.clone() })
+        })
+        .collect()
 }
 
-/// Cancels a stream; cheap to clone.
-#[derive(Clone)]
-pub struct CancelHandle {}
-impl CancelHandle {
-    /// Asks the stream to stop; touches only an atomic.
-    pub fn cancel(&self) {}
-}
-
-/// Reads a stream's counters; cheap to clone.
-#[derive(Clone)]
-pub struct ProgressHandle {}
-impl ProgressHandle {
-    /// The counters now.
-    pub fn read(&self) -> Progress {
-        Progress::default()
-    }
-}
-
-/// Counters of a stream.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Progress {
-    /// Decode units submitted.
-    pub units_planned: u64,
-    /// Decode units finished.
-    pub units_decoded: u64,
-    /// Bytes read from storage.
-    pub bytes_read: u64,
-    /// Live files in the batches delivered.
-    pub files_seen: u64,
-    /// Batches delivered.
-    pub batches_delivered: u64,
-    /// The most bytes that the window has held.
-    pub window_bytes_peak: u64,
+fn partition_types(partition: &[PartitionField]) -> Fields {
+    partition
+        .iter()
+        .map(|p| Field::new(&p.field.name, schema::arrow_type(&p.field.data_type), true))
+        .collect()
 }

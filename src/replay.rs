@@ -1,0 +1,462 @@
+//! Action reconciliation, newest first, to batches of live files ("Action
+//! Reconciliation").
+//!
+//! Everything that can be done for a unit alone is done on the workers: its
+//! decoding, its keys' hashes, its final Arrow batch. What is left for the
+//! consumer is to ask, in order, a set of 16-byte keys. Rows of a commit ask
+//! and are remembered. Rows of a checkpoint only ask: nothing is older than a
+//! checkpoint, so remembering them would cost memory and hide nothing. And once
+//! the last commit is in, the set is final, so that workers ask it themselves
+//! and whole checkpoint units go straight through.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
+use arrow::compute::filter_record_batch;
+
+use crate::actions::{ActionKey, AddColumns, AddField, AddFields, KeyHasher};
+use crate::delta_log::checkpoint::{AddReader, Checkpoint, Part};
+use crate::delta_log::commit::{self, LogText, TextSlice};
+use crate::error::{Error, Result, escaped};
+use crate::parquet_file::{ParquetFile, Piece};
+use crate::read_ahead::{Cancel, Counters, Planned, Pool, ReadAhead, Window};
+use crate::storage::Storage;
+
+/// The keys of logical files seen in commits.
+type Seen = HashSet<u128, BuildHasherDefault<Identity>>;
+
+/// A keyed hash needs no second hash.
+#[derive(Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+/// Makes a consumer's batch of decoded adds.
+pub(crate) type Project = dyn Fn(&AddColumns) -> Result<Projected> + Send + Sync;
+
+/// A consumer's batch, before it is known which of its rows are live.
+pub(crate) struct Projected {
+    pub(crate) batch: RecordBatch,
+    /// Rows with a value that could not be understood, and why. That matters
+    /// only if the row is live: an older schema's file that is long removed
+    /// must not fail a scan.
+    pub(crate) bad_rows: Vec<(usize, Error)>,
+}
+
+/// What a replay is to do.
+pub(crate) struct Plan {
+    pub(crate) storage: Arc<dyn Storage>,
+    /// The commits of the segment, newest first.
+    pub(crate) commits: Vec<LogText>,
+    pub(crate) checkpoint: Option<Arc<Checkpoint>>,
+    /// The fields that `project` needs.
+    pub(crate) want: AddFields,
+    pub(crate) project: Arc<Project>,
+    pub(crate) batch_rows: usize,
+    /// Accept what the protocol forbids within one commit: the last action of a
+    /// file wins, as in Spark.
+    pub(crate) last_action_wins: bool,
+    pub(crate) window: Window,
+}
+
+/// A decode unit.
+enum Unit {
+    Commits(Vec<TextSlice>),
+    /// A share of a JSON checkpoint.
+    CheckpointText(Vec<TextSlice>),
+    Piece(Arc<AddReader>, Piece),
+}
+
+/// A decoded unit.
+struct Decoded {
+    rows: Projected,
+    keys: Keys,
+}
+
+enum Keys {
+    Commits(CommitKeys),
+    /// One key a row, still to be asked for.
+    Checkpoint(Vec<u128>),
+    /// Every row is live.
+    Asked,
+}
+
+struct CommitKeys {
+    keys: Vec<ActionKey>,
+    /// For each slice, its version and where its keys end.
+    ends: Vec<(u64, usize)>,
+}
+
+/// The live files of a version, as batches.
+pub(crate) struct Replay {
+    decoded: ReadAhead<Decoded>,
+    /// Units of commits that are still to come.
+    commit_units: usize,
+    seen: Seen,
+    /// The final set, once the commits are in; the workers hold it too.
+    final_seen: Arc<OnceLock<Seen>>,
+    conflicts: Option<Conflicts>,
+    batch_rows: usize,
+    /// Cut from a unit and not yet delivered.
+    ready: VecDeque<RecordBatch>,
+}
+
+impl Replay {
+    /// Starts the replay: decoding has begun when it returns.
+    pub(crate) fn new(
+        pool: &Arc<Pool>,
+        cancel: Cancel,
+        counters: Arc<Counters>,
+        plan: Plan,
+    ) -> Replay {
+        let Plan { storage, commits, checkpoint, want, project, batch_rows, window, .. } = plan;
+        let mut want = want;
+        want.insert(AddField::Path);
+        let hasher = KeyHasher::new();
+        let conflicts = (!plan.last_action_wins).then(|| Conflicts {
+            storage: Arc::clone(&storage),
+            commits: commits.clone(),
+            hasher: hasher.clone(),
+            version: None,
+            flags: HashMap::default(),
+        });
+        let units: Vec<_> = commit::plan(commits).collect();
+        let commit_units = units.len();
+        let final_seen = Arc::new(OnceLock::new());
+        if commit_units == 0 {
+            let _ = final_seen.set(Seen::default());
+        }
+
+        let commits = units.into_iter().map(|slices| Ok(planned_text(slices, Unit::Commits)));
+        let manifest = checkpoint
+            .map(|checkpoint| checkpoint_units(pool, window, &cancel, &storage, &checkpoint, want));
+        let decoder =
+            Decoder { storage, want, hasher, project, final_seen: Arc::clone(&final_seen) };
+        let decoded = ReadAhead::new(
+            pool,
+            window,
+            cancel,
+            counters,
+            commits.chain(manifest.into_iter().flatten()),
+            move |unit| decoder.decode(unit),
+        );
+        Replay {
+            decoded,
+            commit_units,
+            seen: Seen::default(),
+            final_seen,
+            conflicts,
+            batch_rows: batch_rows.max(1),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// The next batch, `None` at the end. After an error it is of no more use.
+    pub(crate) fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                return Some(Ok(batch));
+            }
+            let live = match self.decoded.next_until(deadline)? {
+                Ok(decoded) => self.live(decoded),
+                Err(e) => Err(e),
+            };
+            match live {
+                Ok(Some(batch)) => self.cut(&batch),
+                Ok(None) => {}
+                Err(e) => return Some(Err(e)),
+            }
+        }
+    }
+
+    /// The live rows of a unit.
+    fn live(&mut self, decoded: Decoded) -> Result<Option<RecordBatch>> {
+        let Decoded { rows, keys } = decoded;
+        match keys {
+            Keys::Asked => Ok((rows.batch.num_rows() > 0).then_some(rows.batch)),
+            Keys::Checkpoint(keys) => {
+                let seen = self.final_seen.get().unwrap_or(&self.seen);
+                unseen(rows, &keys, seen)
+            }
+            Keys::Commits(keys) => {
+                let live = self.reconcile(&keys, rows.batch.num_rows())?;
+                self.commit_units -= 1;
+                if self.commit_units == 0 {
+                    let _ = self.final_seen.set(std::mem::take(&mut self.seen));
+                    self.conflicts = None;
+                }
+                keep(rows, live)
+            }
+        }
+    }
+
+    /// Which adds of a unit of commits are live.
+    ///
+    /// Each slice is walked backwards: its order does not matter to a commit
+    /// that keeps to the protocol, and for one that does not, the last action
+    /// of a file comes first.
+    fn reconcile(&mut self, unit: &CommitKeys, adds: usize) -> Result<BooleanBufferBuilder> {
+        let mut live = BooleanBufferBuilder::new(adds);
+        live.append_n(adds, false);
+        let mut first = 0;
+        let mut first_add = 0;
+        for &(version, end) in &unit.ends {
+            let slice = unit.keys.get(first..end).unwrap_or_default();
+            let slice_adds = slice.iter().filter(|key| key.is_add).count();
+            let mut row = first_add + slice_adds;
+            for key in slice.iter().rev() {
+                if let Some(conflicts) = &mut self.conflicts {
+                    conflicts.check(version, key)?;
+                }
+                let is_newest = self.seen.insert(key.file);
+                if key.is_add {
+                    row -= 1;
+                    live.set_bit(row, is_newest);
+                }
+            }
+            first = end;
+            first_add += slice_adds;
+        }
+        Ok(live)
+    }
+
+    fn cut(&mut self, batch: &RecordBatch) {
+        let rows = batch.num_rows();
+        let cuts = (0..rows).step_by(self.batch_rows);
+        self.ready.extend(cuts.map(|begin| batch.slice(begin, self.batch_rows.min(rows - begin))));
+    }
+}
+
+/// The rows of a checkpoint's unit whose keys no commit has.
+fn unseen(rows: Projected, keys: &[u128], seen: &Seen) -> Result<Option<RecordBatch>> {
+    let mut live = BooleanBufferBuilder::new(keys.len());
+    if seen.is_empty() {
+        live.append_n(keys.len(), true);
+    } else {
+        keys.iter().for_each(|key| live.append(!seen.contains(key)));
+    }
+    keep(rows, live)
+}
+
+/// The live rows; none of them may be a bad one.
+fn keep(rows: Projected, mut live: BooleanBufferBuilder) -> Result<Option<RecordBatch>> {
+    let live = BooleanArray::new(live.finish(), None);
+    if let Some((_, e)) = rows.bad_rows.into_iter().find(|&(row, _)| live.value(row)) {
+        return Err(e);
+    }
+    match live.true_count() {
+        0 => Ok(None),
+        count if count == rows.batch.num_rows() => Ok(Some(rows.batch)),
+        _ => filter_record_batch(&rows.batch, &live)
+            .map(Some)
+            .map_err(|e| Error::bug(format!("keeping the live rows of a batch: {e}"))),
+    }
+}
+
+/// What the workers run.
+struct Decoder {
+    storage: Arc<dyn Storage>,
+    want: AddFields,
+    hasher: KeyHasher,
+    project: Arc<Project>,
+    final_seen: Arc<OnceLock<Seen>>,
+}
+
+impl Decoder {
+    fn decode(&self, unit: Unit) -> Result<Decoded> {
+        match unit {
+            Unit::Commits(slices) => {
+                let actions =
+                    commit::decode(self.storage.as_ref(), &slices, self.want, &self.hasher)?;
+                let rows = self.project(&actions.adds, &slices[0].text.name)?;
+                let keys = CommitKeys { keys: actions.keys, ends: actions.ends };
+                Ok(Decoded { rows, keys: Keys::Commits(keys) })
+            }
+            Unit::CheckpointText(slices) => {
+                let actions =
+                    commit::decode(self.storage.as_ref(), &slices, self.want, &self.hasher)?;
+                let adds = actions.keys.iter().filter(|key| key.is_add);
+                let keys = adds.map(|key| key.file).collect();
+                self.checkpoint(&actions.adds, keys, &slices[0].text.name)
+            }
+            Unit::Piece(reader, piece) => {
+                let (adds, keys) = reader.decode(&piece, &self.hasher)?;
+                self.checkpoint(&adds, keys, reader.name())
+            }
+        }
+    }
+
+    /// Asks for the keys at once where the set is final already.
+    fn checkpoint(&self, adds: &AddColumns, keys: Vec<u128>, name: &str) -> Result<Decoded> {
+        let rows = self.project(adds, name)?;
+        let Some(seen) = self.final_seen.get() else {
+            return Ok(Decoded { rows, keys: Keys::Checkpoint(keys) });
+        };
+        let schema = rows.batch.schema();
+        let batch = unseen(rows, &keys, seen)?.unwrap_or_else(|| RecordBatch::new_empty(schema));
+        Ok(Decoded { rows: Projected { batch, bad_rows: Vec::new() }, keys: Keys::Asked })
+    }
+
+    fn project(&self, adds: &AddColumns, name: &str) -> Result<Projected> {
+        let mut rows = (self.project)(adds).map_err(|e| e.at(name))?;
+        rows.bad_rows.iter_mut().for_each(|(_, e)| *e = e.at(name));
+        Ok(rows)
+    }
+}
+
+fn planned_text(slices: Vec<TextSlice>, unit: fn(Vec<TextSlice>) -> Unit) -> Planned<Unit> {
+    let bytes = slices.iter().map(TextSlice::bytes).sum::<u64>();
+    Planned {
+        bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+        name: Arc::clone(&slices[0].text.name),
+        unit: unit(slices),
+    }
+}
+
+/// The units of a checkpoint: of its top-level files, then of its sidecars.
+///
+/// Footers and page locations are read ahead by the same pool, beginning now,
+/// while the commits are still being decoded.
+fn checkpoint_units(
+    pool: &Arc<Pool>,
+    window: Window,
+    cancel: &Cancel,
+    storage: &Arc<dyn Storage>,
+    checkpoint: &Checkpoint,
+    want: AddFields,
+) -> impl Iterator<Item = Result<Planned<Unit>>> + Send + use<> {
+    enum Source {
+        File(ParquetFile),
+        Sidecar(String),
+    }
+    /// A footer and its index, about.
+    const SOURCE_BYTES: usize = 64 << 10;
+
+    let mut texts = Vec::new();
+    let mut sources = Vec::new();
+    for part in &checkpoint.parts {
+        match part {
+            Part::Json(text) => texts.push(text.clone()),
+            Part::Parquet(file) => sources.push(Source::File(file.with_storage(storage))),
+        }
+    }
+    sources.extend(checkpoint.sidecars.iter().cloned().map(Source::Sidecar));
+
+    let plan = sources.into_iter().map(|source| {
+        let name = match &source {
+            Source::File(file) => Arc::clone(file.name()),
+            Source::Sidecar(name) => Arc::from(name.as_str()),
+        };
+        Ok(Planned { unit: source, bytes: SOURCE_BYTES, name })
+    });
+    let opener = Arc::clone(storage);
+    let readers = ReadAhead::new(
+        pool,
+        window,
+        cancel.clone(),
+        Arc::new(Counters::default()),
+        plan,
+        move |source| {
+            let file = match source {
+                Source::File(file) => file,
+                Source::Sidecar(name) => ParquetFile::open(&opener, &name)?,
+            };
+            AddReader::new(&file, want).map(Arc::new)
+        },
+    );
+    let texts = commit::plan(texts).map(|slices| Ok(planned_text(slices, Unit::CheckpointText)));
+    let pieces = readers.flat_map(|reader| -> Box<dyn Iterator<Item = _> + Send> {
+        match reader {
+            Err(e) => Box::new(std::iter::once(Err(e))),
+            Ok(reader) => Box::new(reader.pieces().into_iter().map(move |piece| {
+                Ok(Planned {
+                    bytes: usize::try_from(piece.bytes).unwrap_or(usize::MAX),
+                    name: Arc::clone(reader.name()),
+                    unit: Unit::Piece(Arc::clone(&reader), piece),
+                })
+            })),
+        }
+    });
+    texts.chain(pieces)
+}
+
+/// Finds actions that one commit must not hold together: two adds of one path,
+/// an add and a remove of one logical file ("Add File and Remove File").
+///
+/// Two removes of one path are let be: what they leave is the same.
+struct Conflicts {
+    storage: Arc<dyn Storage>,
+    commits: Vec<LogText>,
+    hasher: KeyHasher,
+    /// The commit that `flags` are of.
+    version: Option<u64>,
+    flags: HashMap<u128, u8, BuildHasherDefault<Identity>>,
+}
+
+impl Conflicts {
+    const PATH_ADDED: u8 = 1;
+    const FILE_ADDED: u8 = 2;
+    const FILE_REMOVED: u8 = 4;
+
+    fn check(&mut self, version: u64, key: &ActionKey) -> Result<()> {
+        if self.version != Some(version) {
+            self.version = Some(version);
+            self.flags.clear();
+        }
+        let (forbidden, flag) = if key.is_add {
+            let path = self.flags.entry(key.path).or_default();
+            if *path & Conflicts::PATH_ADDED != 0 {
+                return Err(self.error(key, "adds the path twice"));
+            }
+            *path |= Conflicts::PATH_ADDED;
+            (Conflicts::FILE_REMOVED, Conflicts::FILE_ADDED)
+        } else {
+            (Conflicts::FILE_ADDED, Conflicts::FILE_REMOVED)
+        };
+        let file = self.flags.entry(key.file).or_default();
+        if *file & forbidden != 0 {
+            return Err(self.error(key, "adds and removes the same logical file"));
+        }
+        *file |= flag;
+        Ok(())
+    }
+
+    /// Names the path, which the hash does not tell: the commit is read again.
+    #[cold]
+    fn error(&self, key: &ActionKey, what: &str) -> Error {
+        let text = self.commits.iter().find(|text| Some(text.version) == self.version);
+        let path = text.and_then(|text| self.path_of(text, key));
+        let name = text.map_or("a commit", |text| &text.name);
+        let path = path.map(|path| format!(" \"{}\"", escaped(&path))).unwrap_or_default();
+        Error::corrupt(format!(
+            "{name}: one commit {what}{path}, which the protocol forbids; a scan can be told to \
+             let the last action win"
+        ))
+    }
+
+    fn path_of(&self, text: &LogText, key: &ActionKey) -> Option<String> {
+        commit::plan(vec![text.clone()]).find_map(|slices| {
+            let want = AddFields::from_iter([AddField::Path]);
+            let actions =
+                commit::decode(self.storage.as_ref(), &slices, want, &self.hasher).ok()?;
+            let adds = actions.keys.iter().filter(|key| key.is_add);
+            let row = adds.into_iter().position(|add| add.path == key.path)?;
+            let paths: &ArrayRef = actions.adds.column(AddField::Path).ok()?;
+            let paths = paths.as_string::<i32>();
+            (row < paths.len()).then(|| paths.value(row).to_owned())
+        })
+    }
+}
