@@ -1,2 +1,99 @@
-//! The command line.
-fn main() {}
+//! The command line: a look at a Delta table from a shell.
+//!
+//! It uses the library as any other program does, through its public API. What
+//! was asked for goes to stdout; the summary, the progress and the one line of
+//! an error go to stderr. It exits with 0 when the answer is complete or nobody
+//! reads it any more, 1 when there is none, 2 when the question made no sense.
+
+mod describe;
+mod files;
+mod summary;
+mod text;
+mod values;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use arrow::error::ArrowError;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "delta-engine", version, about = "Looks at Delta Lake tables")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lists the live files of a table
+    Files(files::Arguments),
+    /// Describes one version of a table: protocol, metadata, properties
+    Snapshot(describe::Arguments),
+    /// Prints the schema of a table
+    Schema(describe::Arguments),
+}
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let outcome = match Arguments::parse().command {
+        Command::Files(arguments) => files::run(&arguments, started),
+        Command::Snapshot(arguments) => describe::snapshot(&arguments),
+        Command::Schema(arguments) => describe::schema(&arguments),
+    };
+    match outcome {
+        Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(Failure::Usage(message)) => {
+            let error = Arguments::command().error(ErrorKind::ArgumentConflict, message);
+            let _ = error.print();
+            ExitCode::from(2)
+        }
+        Err(Failure::Said(message)) => {
+            // Not `eprintln`, which panics when stderr is closed too.
+            let _ = writeln!(io::stderr(), "delta-engine: {}", text::printable(&message));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command ended early.
+enum Failure {
+    /// Whoever read stdout has seen enough (`| head`). Not an error.
+    OutputClosed,
+    /// The arguments contradict each other.
+    Usage(&'static str),
+    /// What to say on stderr.
+    Said(String),
+}
+
+impl Failure {
+    fn said(message: impl fmt::Display) -> Self {
+        Failure::Said(message.to_string())
+    }
+
+    /// What a failed write to stdout means.
+    fn of_output(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::OutputClosed,
+            _ => Failure::Said(format!("cannot write the output: {error}")),
+        }
+    }
+}
+
+impl From<delta_engine::Error> for Failure {
+    fn from(error: delta_engine::Error) -> Self {
+        Failure::said(error)
+    }
+}
+
+impl From<ArrowError> for Failure {
+    fn from(error: ArrowError) -> Self {
+        match error {
+            ArrowError::IoError(_, error) => Failure::of_output(error),
+            error => Failure::said(error),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What a listing cost: time, cores, memory.
+//!
+//! CPU time and peak memory come from `/proc/self`: reading a file needs no
+//! `unsafe` and no dependency, and the kernel counts the threads that have
+//! ended too. Where there is no `/proc`, they are unknown, and said to be.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use indicatif::{BinaryBytes, HumanCount};
+
+/// The clock ticks of a second in `/proc/self/stat`. The kernel converts to
+/// this one rate for user space whatever its own timer is (`USER_HZ`).
+const TICKS_A_SECOND: u64 = 100;
+
+/// Counts a listing while it goes on.
+pub(crate) struct Summary {
+    started: Instant,
+    first_batch: Option<Duration>,
+    batches: u64,
+    files: u64,
+    /// None when the stream has no column `size`.
+    bytes: Option<i128>,
+}
+
+impl Summary {
+    /// Nothing counted, and the time runs from `started`.
+    pub(crate) fn since(started: Instant) -> Self {
+        Summary { started, first_batch: None, batches: 0, files: 0, bytes: None }
+    }
+
+    /// Counts a batch that has just been delivered.
+    pub(crate) fn count(&mut self, batch: &RecordBatch) {
+        self.first_batch.get_or_insert_with(|| self.started.elapsed());
+        self.batches += 1;
+        self.files += batch.num_rows() as u64;
+        let sizes = batch.column_by_name("size");
+        if let Some(sizes) = sizes.and_then(|sizes| sizes.as_primitive_opt::<Int64Type>()) {
+            let sum: i128 = sizes.iter().flatten().map(i128::from).sum();
+            *self.bytes.get_or_insert(0) += sum;
+        }
+    }
+
+    /// Writes the summary to stderr, whose end is nobody's error.
+    pub(crate) fn print(&self) {
+        let _ = write!(io::stderr(), "{self}");
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wall = self.started.elapsed();
+        let cpu = cpu_time();
+        let unknown = || "unknown".to_owned();
+        let seconds = |time: Duration| format!("{:.3} s", time.as_secs_f64());
+
+        writeln!(f, "files         {}", HumanCount(self.files))?;
+        let bytes = match self.bytes {
+            Some(bytes) => {
+                let human = u64::try_from(bytes).map(BinaryBytes);
+                human.map_or_else(|_| bytes.to_string(), |human| format!("{bytes} ({human})"))
+            }
+            None if self.files == 0 => "0".to_owned(),
+            None => "unknown (the column size was not asked for)".to_owned(),
+        };
+        writeln!(f, "bytes         {bytes}")?;
+        writeln!(f, "wall          {}", seconds(wall))?;
+        writeln!(f, "cpu           {}", cpu.map_or_else(unknown, seconds))?;
+        let cores = cpu.map(|cpu| format!("{:.2}", cpu.as_secs_f64() / wall.as_secs_f64()));
+        writeln!(f, "cores used    {}", cores.unwrap_or_else(unknown))?;
+        let first_batch = self.first_batch.map_or_else(|| "none".to_owned(), seconds);
+        writeln!(f, "first batch   {first_batch}")?;
+        let memory = peak_memory_bytes().map(|bytes| BinaryBytes(bytes).to_string());
+        writeln!(f, "peak memory   {}", memory.unwrap_or_else(unknown))?;
+        writeln!(f, "batches       {}", HumanCount(self.batches))
+    }
+}
+
+/// User and system time of this process, its ended threads included.
+fn cpu_time() -> Option<Duration> {
+    cpu_time_of(&fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+fn cpu_time_of(stat: &str) -> Option<Duration> {
+    // The second field is the program's name in parentheses, and may hold
+    // anything, parentheses too; utime and stime are the 14th and the 15th.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(Duration::from_millis((user + system) * (1_000 / TICKS_A_SECOND)))
+}
+
+/// The most memory that this process has had resident.
+fn peak_memory_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1_024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
+        let stat = "42 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0 20 0 1";
+        assert_eq!(cpu_time_of(stat), Some(Duration::from_millis(1_750)));
+        assert_eq!(cpu_time_of("42 (a"), None);
+        assert_eq!(cpu_time_of("42 (a) S 1"), None);
+    }
+}
