@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
@@ -406,12 +407,13 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 #[cfg(target_os = "linux")]
 fn a_full_disk_is_an_error() {
     let table = two_files();
-    let wrong: [&[&str]; 5] = [
+    let wrong: [&[&str]; 6] = [
         &["files", table.path()],
         &["files", table.path(), "--format", "jsonl"],
         &["files", table.path(), "--format", "arrow"],
         &["snapshot", table.path()],
         &["schema", table.path()],
+        &["demo", "--files", "10"],
     ];
     for arguments in wrong {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -499,4 +501,38 @@ fn snapshot_is_one_json_object_on_one_line() {
         assert_eq!(snapshot["domain_metadata"], json!({"d": "{}"}));
         assert!(snapshot["timestamp_ms"].as_i64().unwrap() > 0);
     }
+}
+
+#[test]
+fn the_demo_makes_a_table_and_lists_all_of_it() {
+    let output = run(&["demo", "--files", "1000"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let out = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(out.contains("1,010 live files"), "{out}");
+    assert!(out.contains("name           events"), "{out}");
+    assert!(stderr(&output).contains("files         1,010\n"), "{}", stderr(&output));
+
+    let made = out.strip_prefix("made ").and_then(|rest| rest.split(' ').next()).unwrap();
+    assert!(!Path::new(made).exists(), "{made} was left behind");
+}
+
+#[test]
+fn a_demo_that_is_kept_is_the_same_every_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = |name: &str| {
+        let root = folder.path().join(name);
+        let root = root.to_str().unwrap();
+        stdout_of(&["demo", "--files", "1000", "--keep", root]);
+        sorted_lines_of(&["files", root, "--format", "jsonl"])
+    };
+    let first = list("first");
+    let paths: std::collections::HashSet<_> = first
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["path"].to_string())
+        .collect();
+    assert_eq!(paths.len(), 1_010);
+    assert!(first == list("second"));
+
+    let again = run(&["demo", "--keep", folder.path().to_str().unwrap()]);
+    assert_fails_with_one_line(&again, "the folder is not empty");
 }

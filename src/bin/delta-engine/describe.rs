@@ -92,8 +92,8 @@ fn describe(snapshot: &Snapshot) -> Result<Value, Failure> {
         "description": metadata.description,
         "created_time": metadata.created_time,
         "format": {
-            "provider": metadata.format_provider,
-            "options": metadata.format_options,
+            "provider": metadata.format.provider,
+            "options": metadata.format.options,
         },
         "protocol": {
             "min_reader_version": protocol.min_reader_version,

@@ -5,6 +5,7 @@
 //! an error go to stderr. It exits with 0 when the answer is complete or nobody
 //! reads it any more, 1 when there is none, 2 when the question made no sense.
 
+mod demo;
 mod describe;
 mod files;
 mod summary;
@@ -35,6 +36,8 @@ enum Command {
     Snapshot(describe::Arguments),
     /// Prints the schema of a table
     Schema(describe::Arguments),
+    /// Makes a table in a temporary folder, and lists it
+    Demo(demo::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Files(arguments) => files::run(&arguments, started),
         Command::Snapshot(arguments) => describe::snapshot(&arguments),
         Command::Schema(arguments) => describe::schema(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
     };
     match outcome {
         Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
