@@ -76,8 +76,16 @@ pub(crate) struct Plan {
 enum Unit {
     Commits(Vec<TextSlice>),
     /// A share of a JSON checkpoint.
-    CheckpointText(Vec<TextSlice>),
-    Piece(Arc<AddReader>, Piece),
+    CheckpointText(Vec<TextSlice>, Adds),
+    Piece(Arc<AddReader>, Piece, Adds),
+}
+
+/// Whether a checkpoint file may hold adds: a V2 checkpoint has its file
+/// actions all in itself or all in its sidecars ("V2 Spec").
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Adds {
+    Allowed,
+    InSidecars,
 }
 
 /// A decoded unit.
@@ -285,22 +293,33 @@ impl Decoder {
                 let keys = CommitKeys { keys: actions.keys, ends: actions.ends };
                 Ok(Decoded { rows, keys: Keys::Commits(keys) })
             }
-            Unit::CheckpointText(slices) => {
+            Unit::CheckpointText(slices, allowed) => {
                 let actions =
                     commit::decode(self.storage.as_ref(), &slices, self.want, &self.hasher)?;
                 let adds = actions.keys.iter().filter(|key| key.is_add);
                 let keys = adds.map(|key| key.file).collect();
-                self.checkpoint(&actions.adds, keys, &slices[0].text.name)
+                self.checkpoint(&actions.adds, keys, &slices[0].text.name, allowed)
             }
-            Unit::Piece(reader, piece) => {
+            Unit::Piece(reader, piece, allowed) => {
                 let (adds, keys) = reader.decode(&piece, &self.hasher)?;
-                self.checkpoint(&adds, keys, reader.name())
+                self.checkpoint(&adds, keys, reader.name(), allowed)
             }
         }
     }
 
     /// Asks for the keys at once where the set is final already.
-    fn checkpoint(&self, adds: &AddColumns, keys: Vec<u128>, name: &str) -> Result<Decoded> {
+    fn checkpoint(
+        &self,
+        adds: &AddColumns,
+        keys: Vec<u128>,
+        name: &str,
+        allowed: Adds,
+    ) -> Result<Decoded> {
+        if allowed == Adds::InSidecars && adds.rows > 0 {
+            return Err(Error::corrupt(format!(
+                "{name}: a checkpoint holds adds itself and in sidecars, which the protocol forbids"
+            )));
+        }
         let rows = self.project(adds, name)?;
         let Some(seen) = self.final_seen.get() else {
             return Ok(Decoded { rows, keys: Keys::Checkpoint(keys) });
@@ -317,7 +336,10 @@ impl Decoder {
     }
 }
 
-fn planned_text(slices: Vec<TextSlice>, unit: fn(Vec<TextSlice>) -> Unit) -> Planned<Unit> {
+fn planned_text(
+    slices: Vec<TextSlice>,
+    unit: impl FnOnce(Vec<TextSlice>) -> Unit,
+) -> Planned<Unit> {
     let bytes = slices.iter().map(TextSlice::bytes).sum::<u64>();
     Planned {
         bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
@@ -345,6 +367,7 @@ fn checkpoint_units(
     /// A footer and its index, about.
     const SOURCE_BYTES: usize = 64 << 10;
 
+    let manifest = if checkpoint.sidecars.is_empty() { Adds::Allowed } else { Adds::InSidecars };
     let mut texts = Vec::new();
     let mut sources = Vec::new();
     for part in &checkpoint.parts {
@@ -370,22 +393,24 @@ fn checkpoint_units(
         Arc::new(Counters::default()),
         plan,
         move |source| {
-            let file = match source {
-                Source::File(file) => file,
-                Source::Sidecar(name) => ParquetFile::open(&opener, &name)?,
+            let (file, allowed) = match source {
+                Source::File(file) => (file, manifest),
+                Source::Sidecar(name) => (ParquetFile::open(&opener, &name)?, Adds::Allowed),
             };
-            AddReader::new(&file, want).map(Arc::new)
+            Ok((Arc::new(AddReader::new(&file, want)?), allowed))
         },
     );
-    let texts = commit::plan(texts).map(|slices| Ok(planned_text(slices, Unit::CheckpointText)));
+    let texts = commit::plan(texts).map(move |slices| {
+        Ok(planned_text(slices, |slices| Unit::CheckpointText(slices, manifest)))
+    });
     let pieces = readers.flat_map(|reader| -> Box<dyn Iterator<Item = _> + Send> {
         match reader {
             Err(e) => Box::new(std::iter::once(Err(e))),
-            Ok(reader) => Box::new(reader.pieces().into_iter().map(move |piece| {
+            Ok((reader, allowed)) => Box::new(reader.pieces().into_iter().map(move |piece| {
                 Ok(Planned {
                     bytes: usize::try_from(piece.bytes).unwrap_or(usize::MAX),
                     name: Arc::clone(reader.name()),
-                    unit: Unit::Piece(Arc::clone(&reader), piece),
+                    unit: Unit::Piece(Arc::clone(&reader), piece, allowed),
                 })
             })),
         }
