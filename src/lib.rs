@@ -1,4 +1,62 @@
-//! Reads Delta Lake tables in parallel.
+//! Reads Delta Lake tables in parallel, from Rust and from C, without an
+//! asynchronous runtime.
+//!
+//! An [`Engine`] is a pool of workers. It opens a [`Snapshot`], one version of
+//! one table. A [`Scan`] says what to read of it, and gives a [`FileStream`]: a
+//! plain iterator of Arrow batches, which the workers decode ahead of demand
+//! into a bounded window.
+//!
+//! ```no_run
+//! let engine = delta_engine::Engine::new()?;
+//! let snapshot = engine.snapshot("/data/events")?;
+//! for batch in snapshot.scan().columns(["path", "size"]).files()? {
+//!     let batch = batch?;
+//!     println!("{} files", batch.num_rows());
+//! }
+//! # Ok::<(), delta_engine::Error>(())
+//! ```
+//!
+//! # What it promises
+//!
+//! - A stream that ends without an error is complete. End, error and data are
+//!   three different answers, and cancelled is an error.
+//! - The same snapshot and options give the same batches in the same order for
+//!   every number of threads.
+//! - Memory is bounded by the window, one decode unit a worker, and 16 bytes and
+//!   a little for each file that commits add or remove; the files of a
+//!   checkpoint add nothing.
+//! - Nothing in a table makes it panic, hang or read outside the table's root.
+//!
+//! # The map
+//!
+//! Each module uses those after it in this list and none before:
+//!
+//! | module | answers |
+//! |---|---|
+//! | `ffi` | what is a call, a handle and an error in C? |
+//! | `scan` | what to read of a snapshot, and in which columns? |
+//! | `snapshot` | which protocol, metadata and schema does a version have? |
+//! | `replay` | which files are live? |
+//! | `delta_log` | what is in `_delta_log/`? |
+//! | `parquet_file` | where can a Parquet file be cut? |
+//! | `actions` | what is an action, and the key of a file? |
+//! | `features`, `partition_value`, `schema` | what may be read, and as which types? |
+//! | `storage` | where do bytes come from? |
+//! | `engine` | which pool, which defaults? |
+//! | `read_ahead` | how do units decode ahead, in order, within bounds? |
+//! | `error` | what went wrong, and who can act? |
+//!
+//! # Invariants
+//!
+//! 1. Only `delta_log` spells the name of a log file. Only `read_ahead` starts
+//!    threads. Only `ffi` has `unsafe`.
+//! 2. Nothing panics on a table's contents, and no panic crosses the C boundary.
+//! 3. Every queue has a stated bound, in bytes where the items vary.
+//! 4. A partial result never looks complete.
+//! 5. A worker never waits for the consumer; the consumer never decodes while
+//!    workers are idle.
+//! 6. With zero workers everything runs on the caller's thread with the same
+//!    results: the oracle of every test.
 #![deny(unsafe_code)]
 
 #[cfg(test)]
