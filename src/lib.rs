@@ -66,6 +66,8 @@ mod delta_log;
 mod engine;
 mod error;
 mod features;
+#[expect(unsafe_code, reason = "C gives raw pointers; only the boundary takes them")]
+mod ffi;
 mod parquet_file;
 mod partition_value;
 mod read_ahead;

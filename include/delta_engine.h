@@ -1,0 +1,760 @@
+/*
+ * delta_engine.h - reads Delta Lake tables: which files make up a version.
+ *
+ *     engine *engine = NULL;                  one for the process
+ *     engine_snapshot *snapshot = NULL;       one version of one table
+ *     engine_scan *scan = NULL;               what to read of it
+ *     engine_stream *stream = NULL;           Arrow batches, one row a file
+ *     struct ArrowArray batch;
+ *
+ *     engine_new(NULL, &engine, &error);
+ *     engine_snapshot_open(engine, "/data/table", &snapshot, &error);
+ *     engine_scan_new(snapshot, NULL, &scan, &error);
+ *     engine_scan_files(scan, &stream, &error);
+ *     while ((status = engine_next_batch(stream, &batch, &error)) == ENGINE_STATUS_OK) {
+ *         ...
+ *         batch.release(&batch);
+ *     }
+ *
+ * ffi-tests/list_files.c is that program in full; include/delta_engine.hpp
+ * wraps the same in C++17. Link libdelta_engine.so, or libdelta_engine.a with
+ * -lpthread -ldl -lm. These conventions hold for every function:
+ *
+ * Names. The object, then the verb. _new and _open make a handle, and the
+ * _free of the same object frees it; nothing else takes a handle away. Freeing
+ * NULL does nothing. Handles can be freed in any order: what a scan needs of
+ * its snapshot, or a batch of its stream, stays until the last of them goes.
+ *
+ * Answers. What can fail returns an engine_status; zero is success. The out
+ * parameter is written in any case: on failure a handle is NULL, an Arrow
+ * struct has release == NULL, a number is 0. What it held before is not freed.
+ * The last parameter is an optional engine_error of the caller's, which gets
+ * the text; NULL if you do not want it. A getter that cannot fail returns its
+ * value, and an empty one (0, or data == NULL) if it is given NULL or another
+ * kind of handle.
+ *
+ * Streams. ENGINE_STATUS_END is not an error. After the end comes the end
+ * again, and after a failure the same failure: a list is complete, or the
+ * stream failed.
+ *
+ * Threads. Every function may be called from any thread. An engine, a
+ * snapshot and a scan may be used by several at once; so may a stream for what
+ * takes a const engine_stream. Of two threads that ask one stream for a batch
+ * at the same time, the second gets ENGINE_STATUS_MISUSE. A handle must not be
+ * used by one thread while another frees it; engine_stream_free says where
+ * that is allowed.
+ *
+ * Misuse. NULL for a required parameter is ENGINE_STATUS_INVALID_ARGUMENT; a
+ * handle of another kind is ENGINE_STATUS_MISUSE, and is not freed by the
+ * wrong _free. A handle that was freed is a dangling pointer, as everywhere
+ * in C.
+ *
+ * Strings. Those you give are NUL-terminated UTF-8 of at most 64 KiB, and are
+ * copied. Those you get (engine_str) belong to the handle you asked.
+ *
+ * Structs that can grow begin with size_t struct_size: set it to the sizeof of
+ * the struct, and all other fields to zero first; zero means the default. A
+ * program compiled with an older header works with a newer library, and the
+ * other way round unless it sets a field that the library does not have.
+ *
+ * Defects. If the library fails inside, the call answers ENGINE_STATUS_BUG and
+ * so does every later call on that snapshot, scan or stream; others are not
+ * affected, and it can still be freed.
+ *
+ * Fork. Handles do not work in a child process: calls that do more than read
+ * memory answer ENGINE_STATUS_MISUSE there, and frees do nothing. The child
+ * may make its own engine.
+ *
+ * Unloading. Before dlclose, free all handles and release all Arrow structs:
+ * their release functions are inside the library.
+ *
+ * The word engine means this library's pool of workers, not the interface of
+ * that name in Delta Kernel.
+ */
+
+
+#ifndef DELTA_ENGINE_H
+#define DELTA_ENGINE_H
+
+/* Made from src/ffi by cbindgen: edit there. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include "delta_engine_arrow.h"
+
+/*
+ The version of this header's promises. It changes when a program compiled
+ with the older header would no longer work; compare it with
+ engine_abi_version() when the library is loaded at run time.
+ */
+#define ENGINE_ABI_VERSION 1
+
+/*
+ The bytes of an engine_error's message, the final NUL included.
+ */
+#define ENGINE_ERROR_MESSAGE_SIZE 1024
+
+/*
+ The workers of a stream: none, so that everything runs on the thread that
+ calls. For the fields named threads, where 0 means the default.
+ */
+#define ENGINE_THREADS_NONE -1
+
+/*
+ What engine_snapshot_version gives for something that is not a snapshot. No
+ table has this version.
+ */
+#define ENGINE_VERSION_NONE UINT64_MAX
+
+/*
+ A flag of engine_scan_options: where one commit adds and removes the same
+ file, which the protocol forbids, the last of the two wins, as in Spark.
+ Without it such a commit is ENGINE_STATUS_CORRUPT_LOG.
+ */
+#define ENGINE_SCAN_LAST_ACTION_WINS 1
+
+/*
+ How a call ended, sorted by who must act. Zero is success.
+ */
+typedef enum engine_status {
+    /*
+     It worked; the out parameters are written.
+     */
+    ENGINE_STATUS_OK = 0,
+    /*
+     The stream has ended: not an error. Every later call says so again.
+     */
+    ENGINE_STATUS_END,
+    /*
+     The table's log breaks the protocol: look at its writer.
+     */
+    ENGINE_STATUS_CORRUPT_LOG,
+    /*
+     Bytes could not be read: permissions, a vanished file, a failing disk.
+     */
+    ENGINE_STATUS_STORAGE,
+    /*
+     The table needs a feature that this library does not read.
+     */
+    ENGINE_STATUS_UNSUPPORTED,
+    /*
+     No such table, version, column or key.
+     */
+    ENGINE_STATUS_NOT_FOUND,
+    /*
+     A value given by the caller makes no sense.
+     */
+    ENGINE_STATUS_INVALID_ARGUMENT,
+    /*
+     The caller broke a rule of use, such as two threads in one stream.
+     */
+    ENGINE_STATUS_MISUSE,
+    /*
+     The stream was cancelled.
+     */
+    ENGINE_STATUS_CANCELLED,
+    /*
+     The time given has passed; the same call may be made again.
+     */
+    ENGINE_STATUS_TIMEOUT,
+    /*
+     A limit that protects the process was reached.
+     */
+    ENGINE_STATUS_LIMIT_EXCEEDED,
+    /*
+     A defect of this library: please report it with the message.
+     */
+    ENGINE_STATUS_BUG,
+} engine_status;
+
+/*
+ How loud an event is.
+ */
+typedef enum engine_event_level {
+    /*
+     For whoever debugs the host.
+     */
+    ENGINE_EVENT_LEVEL_DEBUG = 0,
+    /*
+     A step worth a line in a log.
+     */
+    ENGINE_EVENT_LEVEL_INFO,
+    /*
+     Something odd that was survived, such as an incomplete checkpoint.
+     */
+    ENGINE_EVENT_LEVEL_WARNING,
+} engine_event_level;
+
+/*
+ A pool of workers and the defaults of its streams. One for a process is
+ enough; it may be used by any number of threads at once.
+ */
+typedef struct engine engine;
+
+/*
+ What to read of a snapshot, and how. It does not change, and any number of
+ threads may use it at once.
+ */
+typedef struct engine_scan engine_scan;
+
+/*
+ One version of one table. It does not change, and any number of threads may
+ use it at once.
+ */
+typedef struct engine_snapshot engine_snapshot;
+
+/*
+ Batches, in an order that does not depend on the number of workers. One
+ thread at a time may ask for the next one; any thread may cancel it or read
+ its progress meanwhile.
+ */
+typedef struct engine_stream engine_stream;
+
+/*
+ Told of events, for the host's log: one line of UTF-8, valid during the
+ call only. It may be called from any thread, the library's own included,
+ and from several at once. It must not call the library: such a call is
+ refused with ENGINE_STATUS_MISUSE, and such a free does nothing. It must
+ not leave by longjmp. A C++ exception that leaves it ends the process.
+ */
+typedef void (*engine_event_callback)(void *user_data,
+                                      enum engine_event_level level,
+                                      const char *message);
+
+/*
+ Settings of an engine. Set struct_size to sizeof(engine_options) and all
+ else to zero, then what you want to be different.
+ */
+typedef struct engine_options {
+    /*
+     sizeof(engine_options), so that the struct can grow.
+     */
+    size_t struct_size;
+    /*
+     Workers that decode, at most 1024: 0 is one for each core this process
+     may use, ENGINE_THREADS_NONE is none, so that everything runs on the
+     thread that calls.
+     */
+    int64_t threads;
+    /*
+     The most bytes that a stream holds decoded and not yet delivered: 0 is
+     32 MiB.
+     */
+    uint64_t window_bytes;
+    /*
+     Told of events; NULL for silence.
+     */
+    engine_event_callback on_event;
+    /*
+     Given to on_event as it is. It must stay valid until the engine and all
+     that came from it are freed.
+     */
+    void *user_data;
+} engine_options;
+
+/*
+ What went wrong, for a person. The caller owns it, on the stack if it
+ likes: the library allocates nothing for it and keeps no pointer to it. It
+ need not be initialised before a call.
+ */
+typedef struct engine_error {
+    /*
+     The same value that the call returned.
+     */
+    enum engine_status status;
+    /*
+     UTF-8, always NUL-terminated, and cut between two characters when the
+     text is longer. Empty after ENGINE_STATUS_OK and ENGINE_STATUS_END. It
+     names the file and never shows a credential; control characters that
+     came from a table are escaped.
+     */
+    char message[ENGINE_ERROR_MESSAGE_SIZE];
+} engine_error;
+
+/*
+ A borrowed string: UTF-8, and NUL-terminated as well (the NUL is not
+ counted). It belongs to the handle it was asked of and is valid until that
+ handle is freed. data is NULL where there is no such string; an empty
+ string has data and the length 0. A NUL inside is possible, since JSON
+ allows it: then len tells the truth.
+ */
+typedef struct engine_str {
+    /*
+     The bytes, or NULL.
+     */
+    const char *data;
+    /*
+     How many, without the final NUL.
+     */
+    size_t len;
+} engine_str;
+
+/*
+ A key and its value.
+ */
+typedef struct engine_property {
+    /*
+     The key.
+     */
+    struct engine_str key;
+    /*
+     The value.
+     */
+    struct engine_str value;
+} engine_property;
+
+/*
+ What a table asks of its readers and writers: the protocol action.
+ */
+typedef struct engine_protocol {
+    /*
+     minReaderVersion.
+     */
+    int32_t min_reader_version;
+    /*
+     minWriterVersion.
+     */
+    int32_t min_writer_version;
+    /*
+     How many reader features engine_snapshot_reader_feature_at has.
+     */
+    size_t reader_feature_count;
+    /*
+     How many writer features engine_snapshot_writer_feature_at has.
+     */
+    size_t writer_feature_count;
+} engine_protocol;
+
+/*
+ Settings of a scan. Set struct_size to sizeof(engine_scan_options) and all
+ else to zero, then what you want to be different.
+ */
+typedef struct engine_scan_options {
+    /*
+     sizeof(engine_scan_options), so that the struct can grow.
+     */
+    size_t struct_size;
+    /*
+     Names of the columns that a batch of live files shall have, in that
+     order; NULL is the first seven that engine_scan_files lists. The names
+     are copied; what is not named is not decoded.
+     */
+    const char *const *columns;
+    /*
+     How many names columns has.
+     */
+    size_t columns_len;
+    /*
+     The most workers a stream uses: 0 is the engine's number,
+     ENGINE_THREADS_NONE is none, so that everything runs on the thread that
+     calls. The batches are the same, whatever the number.
+     */
+    int64_t threads;
+    /*
+     The most bytes that a stream holds decoded and not yet delivered: 0 is
+     the engine's number.
+     */
+    uint64_t window_bytes;
+    /*
+     The most decode units (commits, parts of checkpoints) that a stream
+     holds submitted and not yet delivered, up to 4096: 0 is four for each
+     worker.
+     */
+    uint64_t window_units;
+    /*
+     The most rows of a batch: 0 is 8192. Batches end where decode units do
+     as well, so they often have fewer.
+     */
+    uint64_t batch_rows;
+    /*
+     ENGINE_SCAN_ flags, or-ed together.
+     */
+    uint64_t flags;
+} engine_scan_options;
+
+/*
+ Counters of a stream. Set struct_size to sizeof(engine_progress) before the
+ call.
+ */
+typedef struct engine_progress {
+    /*
+     sizeof(engine_progress), so that the struct can grow.
+     */
+    size_t struct_size;
+    /*
+     Decode units submitted so far: commits, parts of checkpoints.
+     */
+    uint64_t units_planned;
+    /*
+     Decode units finished.
+     */
+    uint64_t units_decoded;
+    /*
+     Bytes that the stream read from storage. It can be 0: what the open
+     read of the commits is kept for the first stream.
+     */
+    uint64_t bytes_read;
+    /*
+     Live files in the batches delivered.
+     */
+    uint64_t files_seen;
+    /*
+     Batches delivered.
+     */
+    uint64_t batches_delivered;
+    /*
+     The most bytes that the window has held.
+     */
+    uint64_t window_bytes_peak;
+} engine_progress;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/*
+ The version of the library that is running, such as "0.1.0". It stays valid
+ for as long as the library is loaded.
+ */
+const char *engine_version_string(void);
+
+/*
+ The ENGINE_ABI_VERSION of the library that is running.
+ */
+uint32_t engine_abi_version(void);
+
+/*
+ A status in words, such as "corrupt log"; "unknown status" for a number
+ that is none. Never NULL; stays valid for as long as the library is loaded.
+ */
+const char *engine_status_name(int status);
+
+/*
+ Makes an engine. No thread starts before the first stream needs one.
+
+ options may be NULL for the defaults. On success *out is the engine, to be
+ freed with engine_free. On failure *out is NULL.
+
+ ENGINE_STATUS_INVALID_ARGUMENT: out is NULL, struct_size is not the size of
+ the struct, a number is out of range, or a field is set that this version
+ of the library does not have.
+ */
+enum engine_status engine_new(const struct engine_options *options,
+                              struct engine **out,
+                              struct engine_error *error);
+
+/*
+ Frees an engine. Its snapshots, scans and streams stay usable: the workers
+ are joined when the last of them is freed. NULL is allowed. In a child
+ process after fork it does nothing, since the workers are not there.
+ */
+void engine_free(struct engine *engine);
+
+/*
+ Opens the latest version of a table.
+
+ table is a path or a file:// URL, UTF-8, of at most 64 KiB. The log is
+ listed and read as far as the protocol and the metadata need; the live
+ files are read by a scan. On success *out is the snapshot, to be freed with
+ engine_snapshot_free. On failure *out is NULL.
+
+ ENGINE_STATUS_NOT_FOUND: there is no table. ENGINE_STATUS_UNSUPPORTED: it
+ needs a feature this library does not read; the message names it.
+ ENGINE_STATUS_CORRUPT_LOG, ENGINE_STATUS_STORAGE: the message names the file.
+ */
+enum engine_status engine_snapshot_open(const struct engine *engine,
+                                        const char *table,
+                                        struct engine_snapshot **out,
+                                        struct engine_error *error);
+
+/*
+ Opens one version of a table; else as engine_snapshot_open.
+
+ ENGINE_STATUS_NOT_FOUND also: there is no such version, or the log no
+ longer reaches back to it.
+ */
+enum engine_status engine_snapshot_open_at(const struct engine *engine,
+                                           const char *table,
+                                           uint64_t version,
+                                           struct engine_snapshot **out,
+                                           struct engine_error *error);
+
+/*
+ Frees a snapshot, and with it the strings it lent. Its scans and streams
+ stay usable. NULL is allowed.
+ */
+void engine_snapshot_free(struct engine_snapshot *snapshot);
+
+/*
+ The version; ENGINE_VERSION_NONE if snapshot is not a snapshot.
+ */
+uint64_t engine_snapshot_version(const struct engine_snapshot *snapshot);
+
+/*
+ When this version was committed: milliseconds since 1970 in UTC, as the
+ protocol defines a commit's timestamp. It may have to read the commit.
+ */
+enum engine_status engine_snapshot_timestamp_ms(const struct engine_snapshot *snapshot,
+                                                int64_t *out,
+                                                struct engine_error *error);
+
+/*
+ The table's root, as the library resolved it.
+ */
+struct engine_str engine_snapshot_table_root(const struct engine_snapshot *snapshot);
+
+/*
+ The table's schema, with logical column names, as an Arrow schema: a struct
+ with one child for each column.
+
+ On success the caller owns *out and calls out->release(out) when done; it
+ may outlive the snapshot. On failure out->release is NULL.
+ */
+enum engine_status engine_snapshot_schema(const struct engine_snapshot *snapshot,
+                                          struct ArrowSchema *out,
+                                          struct engine_error *error);
+
+/*
+ The table's schema as the log has it: JSON in Delta's own notation.
+ */
+struct engine_str engine_snapshot_schema_json(const struct engine_snapshot *snapshot);
+
+/*
+ How many columns the table is partitioned by; 0 if it is not.
+ */
+size_t engine_snapshot_partition_column_count(const struct engine_snapshot *snapshot);
+
+/*
+ The logical name of a partition column; data is NULL if there are not so
+ many.
+ */
+struct engine_str engine_snapshot_partition_column_at(const struct engine_snapshot *snapshot,
+                                                      size_t index);
+
+/*
+ How many table properties there are.
+ */
+size_t engine_snapshot_property_count(const struct engine_snapshot *snapshot);
+
+/*
+ One table property, in the order of the keys; both data are NULL if there
+ are not so many.
+ */
+struct engine_property engine_snapshot_property_at(const struct engine_snapshot *snapshot,
+                                                   size_t index);
+
+/*
+ The value of a table property, such as "delta.appendOnly", as the log has
+ it. ENGINE_STATUS_NOT_FOUND: the table does not set it.
+ */
+enum engine_status engine_snapshot_property(const struct engine_snapshot *snapshot,
+                                            const char *key,
+                                            struct engine_str *out,
+                                            struct engine_error *error);
+
+/*
+ The protocol; all fields are 0 if snapshot is not a snapshot.
+ */
+struct engine_protocol engine_snapshot_protocol(const struct engine_snapshot *snapshot);
+
+/*
+ The name of a reader feature; data is NULL if there are not so many.
+ */
+struct engine_str engine_snapshot_reader_feature_at(const struct engine_snapshot *snapshot,
+                                                    size_t index);
+
+/*
+ The name of a writer feature; data is NULL if there are not so many.
+ */
+struct engine_str engine_snapshot_writer_feature_at(const struct engine_snapshot *snapshot,
+                                                    size_t index);
+
+/*
+ The table's unique id: the metadata's id, which stays the same over all
+ versions of one table.
+ */
+struct engine_str engine_snapshot_table_id(const struct engine_snapshot *snapshot);
+
+/*
+ The name that the table's owner gave it; data is NULL if there is none.
+ */
+struct engine_str engine_snapshot_table_name(const struct engine_snapshot *snapshot);
+
+/*
+ The table's description; data is NULL if there is none.
+ */
+struct engine_str engine_snapshot_table_description(const struct engine_snapshot *snapshot);
+
+/*
+ When the metadata was written: milliseconds since 1970 in UTC.
+ ENGINE_STATUS_NOT_FOUND: the log does not say.
+ */
+enum engine_status engine_snapshot_created_time_ms(const struct engine_snapshot *snapshot,
+                                                   int64_t *out,
+                                                   struct engine_error *error);
+
+/*
+ The version that the application app_id last committed, by its own count:
+ the txn action. ENGINE_STATUS_NOT_FOUND: it never has.
+
+ Like the domains, these may lie in old parts of the log that the open did
+ not need, so the first question can take as long as a scan.
+ */
+enum engine_status engine_snapshot_txn_version(const struct engine_snapshot *snapshot,
+                                               const char *app_id,
+                                               int64_t *out,
+                                               struct engine_error *error);
+
+/*
+ The configuration of a metadata domain: text whose form is the domain's own
+ affair. ENGINE_STATUS_NOT_FOUND: there is none, or it was removed.
+ */
+enum engine_status engine_snapshot_domain_metadata(const struct engine_snapshot *snapshot,
+                                                   const char *domain,
+                                                   struct engine_str *out,
+                                                   struct engine_error *error);
+
+/*
+ Makes a scan of a snapshot. It reads nothing yet.
+
+ options may be NULL for the defaults. On success *out is the scan, to be
+ freed with engine_scan_free. On failure *out is NULL.
+
+ ENGINE_STATUS_INVALID_ARGUMENT: there is no column of that name, or it
+ appears twice; a number or a flag is out of range; a field is set that this
+ version of the library does not have.
+ */
+enum engine_status engine_scan_new(const struct engine_snapshot *snapshot,
+                                   const struct engine_scan_options *options,
+                                   struct engine_scan **out,
+                                   struct engine_error *error);
+
+/*
+ Frees a scan. Its streams stay usable. NULL is allowed.
+ */
+void engine_scan_free(struct engine_scan *scan);
+
+/*
+ Starts a stream of the snapshot's live files, as Arrow batches with one row
+ for each file. Decoding has begun when this returns, and runs ahead of the
+ caller as far as the window allows. A scan can start any number of streams;
+ all give the same batches in the same order. The columns, with Arrow's
+ formats (all but path are null where the log says nothing):
+
+ - path, u: as the log has it, a URI reference, percent-encoded
+ - size, l: bytes of the data file
+ - modification_time, tsm:UTC: when the data file was made
+ - partition_values, +m of u to u: as the log has them, by physical name
+ - num_records, l: rows by the statistics, deleted ones included
+ - stats, u: the statistics, as JSON
+ - deletion_vector, +s: storage_type u, path_or_inline_dv u, offset i,
+   size_in_bytes i, cardinality l; null where no row is deleted
+ - partition, +s: the partition values, typed, by logical name
+ - tags, +m of u to u
+ - data_change, b
+ - base_row_id, l: the row id of the file's first row
+ - default_row_commit_version, l
+ - clustering_provider, u
+
+ On success *out is the stream, to be freed with engine_stream_free. On
+ failure *out is NULL.
+ */
+enum engine_status engine_scan_files(const struct engine_scan *scan,
+                                     struct engine_stream **out,
+                                     struct engine_error *error);
+
+/*
+ The schema of the stream's batches: a struct with one child for each
+ column. It waits for nothing, and works in every state of the stream.
+
+ On success the caller owns *out and calls out->release(out) when done; it
+ may outlive the stream. On failure out->release is NULL.
+ */
+enum engine_status engine_stream_schema(const struct engine_stream *stream,
+                                        struct ArrowSchema *out,
+                                        struct engine_error *error);
+
+/*
+ The next batch; waits for it if it is not decoded yet.
+
+ On ENGINE_STATUS_OK *out is a struct array with one child for each column
+ of engine_stream_schema. The caller owns it and calls out->release(out)
+ when done: on any thread, in any order, after everything else was freed if
+ it likes. On every other status out->release is NULL. What was in *out
+ before is overwritten, not released.
+
+ ENGINE_STATUS_END: there are no more; every later call says so again. After
+ a failure every later call gives the same failure, so a list that reached
+ the end is complete. ENGINE_STATUS_CANCELLED: engine_stream_cancel was
+ called. ENGINE_STATUS_MISUSE: another thread is inside this stream, or it
+ was exported; that changes nothing in the stream.
+ */
+enum engine_status engine_next_batch(struct engine_stream *stream,
+                                     struct ArrowArray *out,
+                                     struct engine_error *error);
+
+/*
+ As engine_next_batch, but gives up after timeout_ms milliseconds with
+ ENGINE_STATUS_TIMEOUT. Then nothing was lost, and either call may be made
+ again. 0 asks without waiting.
+
+ A stream without workers decodes inside the call, and looks at the clock
+ only between two decode units.
+ */
+enum engine_status engine_next_batch_within(struct engine_stream *stream,
+                                            uint64_t timeout_ms,
+                                            struct ArrowArray *out,
+                                            struct engine_error *error);
+
+/*
+ Asks a stream to stop, and returns at once: it only sets a flag. It may be
+ called by any thread at any time before engine_stream_free, any number of
+ times. A call that waits in the stream, and every later one, answers
+ ENGINE_STATUS_CANCELLED; a stream that has already ended, or failed, stays
+ so. Batches that were delivered stay valid. NULL does nothing.
+ */
+void engine_stream_cancel(const struct engine_stream *stream);
+
+/*
+ Reads a stream's counters, from any thread, without waiting. As many bytes
+ of *out are written as its struct_size says; fields that this version of
+ the library does not have become 0.
+ */
+enum engine_status engine_stream_progress(const struct engine_stream *stream,
+                                          struct engine_progress *out,
+                                          struct engine_error *error);
+
+/*
+ Hands the batches that are left over to an Arrow C stream, for a consumer
+ that knows Arrow and nothing of this library.
+
+ On success the caller owns *out and calls out->release(out) when done, on
+ any thread; its get_next gives what engine_next_batch would have given. The
+ engine_stream stays: it can still be cancelled and asked for its schema and
+ progress, and is to be freed, before or after the release; freeing it no
+ longer cancels. engine_next_batch on it answers ENGINE_STATUS_MISUSE, as
+ does a second export. On failure out->release is NULL and the stream is as
+ it was.
+
+ The callbacks give 0 or an errno code: ECANCELED after a cancel, EINVAL
+ after misuse, ENOTSUP for a feature that is not read, EIO for the rest;
+ get_last_error has the text of the last failure.
+ */
+enum engine_status engine_stream_export(struct engine_stream *stream,
+                                        struct ArrowArrayStream *out,
+                                        struct engine_error *error);
+
+/*
+ Frees a stream, and cancels it unless it was exported. It returns without
+ waiting for what is being decoded. Batches that were delivered stay valid.
+ If another thread waits in a call on this stream, that call answers
+ ENGINE_STATUS_CANCELLED; no call may begin once the free has. NULL is
+ allowed.
+ */
+void engine_stream_free(struct engine_stream *stream);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* DELTA_ENGINE_H */

@@ -1,0 +1,63 @@
+//! The layout of every public struct, as numbers: a change here breaks
+//! programs that are already compiled. `ffi-tests/layout.c` checks the same
+//! numbers in C.
+#![cfg(target_pointer_width = "64")]
+
+use std::mem::offset_of;
+
+use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
+use arrow::ffi_stream::FFI_ArrowArrayStream;
+
+use super::engine::{engine_event_level, engine_options};
+use super::scan::engine_scan_options;
+use super::snapshot::engine_protocol;
+use super::status::{engine_error, engine_status};
+use super::stream::engine_progress;
+use super::text::{engine_property, engine_str};
+
+macro_rules! layout {
+    ($name:ident: $size:literal $(, $field:ident: $offset:literal)* $(,)?) => {
+        const _: () = {
+            assert!(size_of::<$name>() == $size);
+            $(assert!(offset_of!($name, $field) == $offset);)*
+        };
+    };
+}
+
+layout!(engine_status: 4);
+layout!(engine_event_level: 4);
+layout!(engine_error: 1028, status: 0, message: 4);
+layout!(engine_str: 16, data: 0, len: 8);
+layout!(engine_property: 32, key: 0, value: 16);
+layout!(engine_options: 40, struct_size: 0, threads: 8, window_bytes: 16, on_event: 24, user_data: 32);
+layout!(
+    engine_protocol: 24,
+    min_reader_version: 0,
+    min_writer_version: 4,
+    reader_feature_count: 8,
+    writer_feature_count: 16,
+);
+layout!(
+    engine_scan_options: 64,
+    struct_size: 0,
+    columns: 8,
+    columns_len: 16,
+    threads: 24,
+    window_bytes: 32,
+    window_units: 40,
+    batch_rows: 48,
+    flags: 56,
+);
+layout!(
+    engine_progress: 56,
+    struct_size: 0,
+    units_planned: 8,
+    units_decoded: 16,
+    bytes_read: 24,
+    files_seen: 32,
+    batches_delivered: 40,
+    window_bytes_peak: 48,
+);
+layout!(FFI_ArrowSchema: 72);
+layout!(FFI_ArrowArray: 80);
+layout!(FFI_ArrowArrayStream: 40);
