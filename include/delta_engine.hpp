@@ -1,0 +1,418 @@
+/*
+ * delta_engine.hpp - delta_engine.h for C++17: handles that free themselves,
+ * errors as exceptions, batches in a range-for.
+ *
+ *     delta_engine::Engine engine;
+ *     auto snapshot = engine.open("/data/table");
+ *     auto files = snapshot.scan({"path", "size"}).files();
+ *     for (auto& batch : files) {
+ *         use(batch.array());
+ *     }
+ *
+ * Everything here is a thin, header-only layer over the C functions, whose
+ * comments hold: what may be used by several threads at once, what a status
+ * means, how long a string lives (a string_view of a snapshot lives as long as
+ * the snapshot). All classes can be moved and not copied; a moved-from object
+ * may only be destroyed or assigned to.
+ */
+
+#ifndef DELTA_ENGINE_HPP
+#define DELTA_ENGINE_HPP
+
+#include "delta_engine.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace delta_engine {
+
+/* A call that failed: what() is the library's text, status() says who must act. */
+class Error : public std::runtime_error {
+public:
+    explicit Error(const engine_error& error)
+        : std::runtime_error(std::string(engine_status_name(error.status)) + ": " + error.message),
+          status_(error.status) {}
+
+    engine_status status() const noexcept { return status_; }
+
+private:
+    engine_status status_;
+};
+
+namespace detail {
+
+inline void check(engine_status status, const engine_error& error) {
+    if (status != ENGINE_STATUS_OK) throw Error(error);
+}
+
+inline std::optional<std::string_view> view(engine_str text) {
+    if (text.data == nullptr) return std::nullopt;
+    return std::string_view(text.data, text.len);
+}
+
+/* A string for C, where a NUL inside would cut it short in silence. */
+inline const char* c_str(const std::string& text) {
+    if (text.find('\0') != std::string::npos) {
+        engine_error error{ENGINE_STATUS_INVALID_ARGUMENT, "a string has a NUL inside"};
+        throw Error(error);
+    }
+    return text.c_str();
+}
+
+/* Gives a C function that frees a handle the type a unique_ptr wants. */
+template <auto free>
+struct Free {
+    template <class T>
+    void operator()(T* handle) const noexcept { free(handle); }
+};
+
+template <class T, auto free>
+using Handle = std::unique_ptr<T, Free<free>>;
+
+/* An Arrow struct, which is released when it is destroyed. */
+template <class T>
+class Arrow {
+public:
+    Arrow() = default;
+    Arrow(Arrow&& other) noexcept : value_(std::exchange(other.value_, T{})) {}
+    Arrow& operator=(Arrow&& other) noexcept {
+        if (this != &other) {
+            reset();
+            value_ = std::exchange(other.value_, T{});
+        }
+        return *this;
+    }
+    ~Arrow() { reset(); }
+
+    /* The struct, still owned by this object. */
+    T* get() noexcept { return &value_; }
+    const T* get() const noexcept { return &value_; }
+
+    /* The struct, to be released by the caller from now on. */
+    T release() noexcept { return std::exchange(value_, T{}); }
+
+    /* Room for a C function to write to. */
+    T* put() noexcept {
+        reset();
+        return &value_;
+    }
+
+    explicit operator bool() const noexcept { return value_.release != nullptr; }
+
+private:
+    void reset() noexcept {
+        if (value_.release != nullptr) value_.release(&value_);
+        value_ = T{};
+    }
+
+    T value_{};
+};
+
+}  // namespace detail
+
+/* The type of a table or of a stream's batches. */
+class Schema : public detail::Arrow<ArrowSchema> {
+public:
+    std::size_t columns() const noexcept { return static_cast<std::size_t>(get()->n_children); }
+    std::string_view name(std::size_t i) const { return get()->children[i]->name; }
+    std::string_view format(std::size_t i) const { return get()->children[i]->format; }
+};
+
+/* Rows of a stream, as a struct array with one child for each column. */
+class Batch : public detail::Arrow<ArrowArray> {
+public:
+    std::size_t rows() const noexcept { return static_cast<std::size_t>(get()->length); }
+    const ArrowArray& array() const noexcept { return *get(); }
+    const ArrowArray& column(std::size_t i) const { return *get()->children[i]; }
+};
+
+/* A stream in the form that other Arrow libraries import. */
+class ArrowStream : public detail::Arrow<ArrowArrayStream> {};
+
+/* Batches of live files. One thread at a time may ask for the next one. */
+class FileStream {
+public:
+    /* The next batch, or nothing at the end. */
+    std::optional<Batch> next() {
+        Batch batch;
+        engine_error error;
+        const engine_status status = engine_next_batch(handle_.get(), batch.put(), &error);
+        if (status == ENGINE_STATUS_END) return std::nullopt;
+        detail::check(status, error);
+        return batch;
+    }
+
+    /* As next(), but throws an Error with ENGINE_STATUS_TIMEOUT when the time
+     * has passed; then it may be called again. */
+    std::optional<Batch> next_within(std::chrono::milliseconds wait) {
+        Batch batch;
+        engine_error error;
+        const auto ms = static_cast<std::uint64_t>(wait.count() < 0 ? 0 : wait.count());
+        const engine_status status = engine_next_batch_within(handle_.get(), ms, batch.put(), &error);
+        if (status == ENGINE_STATUS_END) return std::nullopt;
+        detail::check(status, error);
+        return batch;
+    }
+
+    /* One pass over the batches that are left; each lives until the next step,
+     * unless it is moved out. */
+    class iterator {
+    public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = Batch;
+        using difference_type = std::ptrdiff_t;
+        using pointer = Batch*;
+        using reference = Batch&;
+
+        iterator() = default;
+        explicit iterator(FileStream* stream) : stream_(stream) { ++*this; }
+
+        Batch& operator*() { return *batch_; }
+        Batch* operator->() { return &*batch_; }
+        iterator& operator++() {
+            batch_ = stream_->next();
+            if (!batch_) stream_ = nullptr;
+            return *this;
+        }
+        void operator++(int) { ++*this; }
+        bool operator==(const iterator& other) const { return stream_ == other.stream_; }
+        bool operator!=(const iterator& other) const { return stream_ != other.stream_; }
+
+    private:
+        FileStream* stream_ = nullptr;
+        std::optional<Batch> batch_;
+    };
+
+    iterator begin() { return iterator(this); }
+    iterator end() { return iterator(); }
+
+    Schema schema() const {
+        Schema schema;
+        engine_error error;
+        detail::check(engine_stream_schema(handle_.get(), schema.put(), &error), error);
+        return schema;
+    }
+
+    /* From any thread. */
+    void cancel() const noexcept { engine_stream_cancel(handle_.get()); }
+
+    /* From any thread. */
+    engine_progress progress() const {
+        engine_progress progress{};
+        progress.struct_size = sizeof progress;
+        engine_error error;
+        detail::check(engine_stream_progress(handle_.get(), &progress, &error), error);
+        return progress;
+    }
+
+    /* Hands the batches that are left to an Arrow stream; next() then throws. */
+    ArrowStream to_arrow() {
+        ArrowStream stream;
+        engine_error error;
+        detail::check(engine_stream_export(handle_.get(), stream.put(), &error), error);
+        return stream;
+    }
+
+    engine_stream* get() const noexcept { return handle_.get(); }
+
+private:
+    friend class Scan;
+    explicit FileStream(engine_stream* handle) : handle_(handle) {}
+    detail::Handle<engine_stream, engine_stream_free> handle_;
+};
+
+/* Settings of a scan; what is left alone is the default. */
+struct ScanOptions {
+    std::vector<std::string> columns;
+    std::int64_t threads = 0;
+    std::uint64_t window_bytes = 0;
+    std::uint64_t window_units = 0;
+    std::uint64_t batch_rows = 0;
+    bool last_action_wins = false;
+
+    ScanOptions() = default;
+    ScanOptions(std::initializer_list<std::string> names) : columns(names) {}
+};
+
+/* What to read of a snapshot. */
+class Scan {
+public:
+    /* Starts a stream; decoding has begun when it returns. */
+    FileStream files() const {
+        engine_stream* stream = nullptr;
+        engine_error error;
+        detail::check(engine_scan_files(handle_.get(), &stream, &error), error);
+        return FileStream(stream);
+    }
+
+    engine_scan* get() const noexcept { return handle_.get(); }
+
+private:
+    friend class Snapshot;
+    explicit Scan(engine_scan* handle) : handle_(handle) {}
+    detail::Handle<engine_scan, engine_scan_free> handle_;
+};
+
+/* One version of one table. */
+class Snapshot {
+public:
+    std::uint64_t version() const noexcept { return engine_snapshot_version(handle_.get()); }
+
+    std::chrono::milliseconds timestamp() const {
+        std::int64_t ms = 0;
+        engine_error error;
+        detail::check(engine_snapshot_timestamp_ms(handle_.get(), &ms, &error), error);
+        return std::chrono::milliseconds(ms);
+    }
+
+    std::string_view table_root() const { return text(engine_snapshot_table_root(handle_.get())); }
+    std::string_view schema_json() const { return text(engine_snapshot_schema_json(handle_.get())); }
+    std::string_view table_id() const { return text(engine_snapshot_table_id(handle_.get())); }
+
+    std::optional<std::string_view> table_name() const {
+        return detail::view(engine_snapshot_table_name(handle_.get()));
+    }
+    std::optional<std::string_view> table_description() const {
+        return detail::view(engine_snapshot_table_description(handle_.get()));
+    }
+
+    Schema schema() const {
+        Schema schema;
+        engine_error error;
+        detail::check(engine_snapshot_schema(handle_.get(), schema.put(), &error), error);
+        return schema;
+    }
+
+    std::vector<std::string_view> partition_columns() const {
+        std::vector<std::string_view> names;
+        const std::size_t count = engine_snapshot_partition_column_count(handle_.get());
+        for (std::size_t i = 0; i < count; i++)
+            names.push_back(text(engine_snapshot_partition_column_at(handle_.get(), i)));
+        return names;
+    }
+
+    std::vector<std::pair<std::string_view, std::string_view>> properties() const {
+        std::vector<std::pair<std::string_view, std::string_view>> properties;
+        const std::size_t count = engine_snapshot_property_count(handle_.get());
+        for (std::size_t i = 0; i < count; i++) {
+            const engine_property p = engine_snapshot_property_at(handle_.get(), i);
+            properties.emplace_back(text(p.key), text(p.value));
+        }
+        return properties;
+    }
+
+    /* Nothing when the table does not set it. */
+    std::optional<std::string_view> property(const std::string& key) const {
+        engine_str value{};
+        engine_error error;
+        if (!found(engine_snapshot_property(handle_.get(), detail::c_str(key), &value, &error), error))
+            return std::nullopt;
+        return detail::view(value);
+    }
+
+    engine_protocol protocol() const noexcept { return engine_snapshot_protocol(handle_.get()); }
+
+    /* Nothing when the application never committed. */
+    std::optional<std::int64_t> txn_version(const std::string& app_id) const {
+        std::int64_t version = 0;
+        engine_error error;
+        if (!found(engine_snapshot_txn_version(handle_.get(), detail::c_str(app_id), &version, &error),
+                   error))
+            return std::nullopt;
+        return version;
+    }
+
+    /* Nothing when there is no such domain. */
+    std::optional<std::string_view> domain_metadata(const std::string& domain) const {
+        engine_str value{};
+        engine_error error;
+        if (!found(engine_snapshot_domain_metadata(handle_.get(), detail::c_str(domain), &value, &error),
+                   error))
+            return std::nullopt;
+        return detail::view(value);
+    }
+
+    Scan scan(const ScanOptions& options = {}) const {
+        std::vector<const char*> names;
+        for (const std::string& name : options.columns) names.push_back(detail::c_str(name));
+        engine_scan_options c{};
+        c.struct_size = sizeof c;
+        c.columns = names.empty() ? nullptr : names.data();
+        c.columns_len = names.size();
+        c.threads = options.threads;
+        c.window_bytes = options.window_bytes;
+        c.window_units = options.window_units;
+        c.batch_rows = options.batch_rows;
+        c.flags = options.last_action_wins ? ENGINE_SCAN_LAST_ACTION_WINS : 0;
+        engine_scan* scan = nullptr;
+        engine_error error;
+        detail::check(engine_scan_new(handle_.get(), &c, &scan, &error), error);
+        return Scan(scan);
+    }
+
+    engine_snapshot* get() const noexcept { return handle_.get(); }
+
+private:
+    friend class Engine;
+    explicit Snapshot(engine_snapshot* handle) : handle_(handle) {}
+
+    static std::string_view text(engine_str text) {
+        return text.data == nullptr ? std::string_view() : std::string_view(text.data, text.len);
+    }
+    static bool found(engine_status status, const engine_error& error) {
+        if (status == ENGINE_STATUS_NOT_FOUND) return false;
+        detail::check(status, error);
+        return true;
+    }
+
+    detail::Handle<engine_snapshot, engine_snapshot_free> handle_;
+};
+
+/* A pool of workers; one for a process is enough. */
+class Engine {
+public:
+    Engine() : Engine(nullptr) {}
+    explicit Engine(const engine_options& options) : Engine(&options) {}
+
+    /* The latest version. */
+    Snapshot open(const std::string& table) const {
+        engine_snapshot* snapshot = nullptr;
+        engine_error error;
+        detail::check(engine_snapshot_open(handle_.get(), detail::c_str(table), &snapshot, &error), error);
+        return Snapshot(snapshot);
+    }
+
+    Snapshot open_at(const std::string& table, std::uint64_t version) const {
+        engine_snapshot* snapshot = nullptr;
+        engine_error error;
+        detail::check(
+            engine_snapshot_open_at(handle_.get(), detail::c_str(table), version, &snapshot, &error), error);
+        return Snapshot(snapshot);
+    }
+
+    engine* get() const noexcept { return handle_.get(); }
+
+private:
+    explicit Engine(const engine_options* options) {
+        engine* made = nullptr;
+        engine_error error;
+        detail::check(engine_new(options, &made, &error), error);
+        handle_.reset(made);
+    }
+
+    detail::Handle<engine, engine_free> handle_;
+};
+
+}  // namespace delta_engine
+
+#endif /* DELTA_ENGINE_HPP */
