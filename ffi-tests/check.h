@@ -1,0 +1,53 @@
+/*
+ * What the programs here share: CHECK, and the loop that list_files.c explains.
+ *
+ * Each program is called as `program <table> <live files> ...`. It returns 0,
+ * or says what failed and returns 1.
+ */
+
+#ifndef CHECK_H
+#define CHECK_H
+
+#include "delta_engine.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(condition)                                                      \
+    do {                                                                      \
+        if (!(condition)) {                                                   \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);   \
+            exit(1);                                                          \
+        }                                                                     \
+    } while (0)
+
+/* CHECK for a call: says what the library said. */
+#define CHECK_OK(call, error)                                                 \
+    do {                                                                      \
+        if ((call) != ENGINE_STATUS_OK) {                                     \
+            fprintf(stderr, "%s:%d: %s: %s: %s\n", __FILE__, __LINE__, #call, \
+                    engine_status_name((error).status), (error).message);     \
+            exit(1);                                                          \
+        }                                                                     \
+    } while (0)
+
+/* Counts the rows that are left in a stream. */
+static inline int64_t count_rows(engine_stream *stream) {
+    engine_error error;
+    struct ArrowArray batch;
+    engine_status status;
+    int64_t rows = 0;
+    while ((status = engine_next_batch(stream, &batch, &error)) == ENGINE_STATUS_OK) {
+        rows += batch.length;
+        batch.release(&batch);
+    }
+    if (status != ENGINE_STATUS_END) {
+        fprintf(stderr, "%s: %s\n", engine_status_name(status), error.message);
+        exit(1);
+    }
+    return rows;
+}
+
+#endif

@@ -1,0 +1,92 @@
+/* The layout of every public struct: programs that are compiled rely on it.
+ * src/ffi/layout.rs checks the same numbers. */
+#include "delta_engine.h"
+
+#ifdef __cplusplus
+#define STATIC_ASSERT(condition) static_assert(condition, #condition)
+#else
+#define STATIC_ASSERT(condition) _Static_assert(condition, #condition)
+#endif
+#define SIZE(type, size) STATIC_ASSERT(sizeof(type) == size)
+#define FIELD(type, field, offset) STATIC_ASSERT(offsetof(type, field) == offset)
+
+#if UINTPTR_MAX == UINT64_MAX
+
+SIZE(engine_status, 4);
+SIZE(engine_event_level, 4);
+
+SIZE(engine_error, 1028);
+FIELD(engine_error, status, 0);
+FIELD(engine_error, message, 4);
+SIZE(((engine_error *)0)->message, ENGINE_ERROR_MESSAGE_SIZE);
+
+SIZE(engine_str, 16);
+FIELD(engine_str, data, 0);
+FIELD(engine_str, len, 8);
+
+SIZE(engine_property, 32);
+FIELD(engine_property, key, 0);
+FIELD(engine_property, value, 16);
+
+SIZE(engine_options, 40);
+FIELD(engine_options, struct_size, 0);
+FIELD(engine_options, threads, 8);
+FIELD(engine_options, window_bytes, 16);
+FIELD(engine_options, on_event, 24);
+FIELD(engine_options, user_data, 32);
+
+SIZE(engine_protocol, 24);
+FIELD(engine_protocol, min_reader_version, 0);
+FIELD(engine_protocol, min_writer_version, 4);
+FIELD(engine_protocol, reader_feature_count, 8);
+FIELD(engine_protocol, writer_feature_count, 16);
+
+SIZE(engine_scan_options, 64);
+FIELD(engine_scan_options, struct_size, 0);
+FIELD(engine_scan_options, columns, 8);
+FIELD(engine_scan_options, columns_len, 16);
+FIELD(engine_scan_options, threads, 24);
+FIELD(engine_scan_options, window_bytes, 32);
+FIELD(engine_scan_options, window_units, 40);
+FIELD(engine_scan_options, batch_rows, 48);
+FIELD(engine_scan_options, flags, 56);
+
+SIZE(engine_progress, 56);
+FIELD(engine_progress, struct_size, 0);
+FIELD(engine_progress, units_planned, 8);
+FIELD(engine_progress, units_decoded, 16);
+FIELD(engine_progress, bytes_read, 24);
+FIELD(engine_progress, files_seen, 32);
+FIELD(engine_progress, batches_delivered, 40);
+FIELD(engine_progress, window_bytes_peak, 48);
+
+SIZE(struct ArrowSchema, 72);
+FIELD(struct ArrowSchema, release, 56);
+SIZE(struct ArrowArray, 80);
+FIELD(struct ArrowArray, release, 64);
+SIZE(struct ArrowArrayStream, 40);
+FIELD(struct ArrowArrayStream, release, 24);
+
+#endif
+
+/* Statuses are numbers that programs were compiled with. */
+STATIC_ASSERT(ENGINE_STATUS_OK == 0);
+STATIC_ASSERT(ENGINE_STATUS_END == 1);
+STATIC_ASSERT(ENGINE_STATUS_CORRUPT_LOG == 2);
+STATIC_ASSERT(ENGINE_STATUS_STORAGE == 3);
+STATIC_ASSERT(ENGINE_STATUS_UNSUPPORTED == 4);
+STATIC_ASSERT(ENGINE_STATUS_NOT_FOUND == 5);
+STATIC_ASSERT(ENGINE_STATUS_INVALID_ARGUMENT == 6);
+STATIC_ASSERT(ENGINE_STATUS_MISUSE == 7);
+STATIC_ASSERT(ENGINE_STATUS_CANCELLED == 8);
+STATIC_ASSERT(ENGINE_STATUS_TIMEOUT == 9);
+STATIC_ASSERT(ENGINE_STATUS_LIMIT_EXCEEDED == 10);
+STATIC_ASSERT(ENGINE_STATUS_BUG == 11);
+STATIC_ASSERT(ENGINE_EVENT_LEVEL_DEBUG == 0);
+STATIC_ASSERT(ENGINE_EVENT_LEVEL_INFO == 1);
+STATIC_ASSERT(ENGINE_EVENT_LEVEL_WARNING == 2);
+STATIC_ASSERT(ENGINE_THREADS_NONE == -1);
+
+int main(void) {
+    return 0;
+}

@@ -1,0 +1,102 @@
+// The C++ wrapper: handles free themselves, errors are exceptions, batches
+// come in a range-for.
+#include "delta_engine.hpp"
+
+#include <functional>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+using namespace delta_engine;
+
+static_assert(!std::is_copy_constructible_v<Engine> && std::is_move_constructible_v<Engine>);
+static_assert(!std::is_copy_constructible_v<Snapshot> && std::is_move_constructible_v<Snapshot>);
+static_assert(!std::is_copy_constructible_v<FileStream>);
+static_assert(!std::is_copy_constructible_v<Batch> && std::is_nothrow_move_assignable_v<Batch>);
+
+static void check(bool condition, const char* what) {
+    if (!condition) throw std::runtime_error(what);
+}
+
+static engine_status status_of(const std::function<void()>& call);
+
+static void run(const std::string& table, std::size_t live_files) {
+    Engine engine;
+    Snapshot snapshot = engine.open(table);
+    check(snapshot.version() == 2, "version");
+    check(snapshot.table_name() == "table \u00fc", "name");
+    check(!snapshot.table_description(), "description");
+    check(snapshot.partition_columns().at(0) == "day", "partition column");
+    check(snapshot.properties().size() == 2, "properties");
+    check(snapshot.property("owner") == "", "property");
+    check(!snapshot.property("none"), "no property");
+    check(snapshot.txn_version("loader") == 42, "txn");
+    check(snapshot.domain_metadata("app.settings") == "{\"a\":1}", "domain");
+    check(snapshot.schema().columns() == 2, "schema");
+    check(snapshot.schema().name(0) == "id", "column name");
+    check(snapshot.timestamp().count() > 0, "timestamp");
+    check(engine.open_at(table, 0).version() == 0, "open_at");
+
+    // The loop.
+    std::size_t rows = 0;
+    FileStream files = snapshot.scan({"path", "size"}).files();
+    check(files.schema().name(1) == "size", "stream schema");
+    for (auto& batch : files) {
+        check(batch.array().n_children == 2, "two columns");
+        rows += batch.rows();
+    }
+    check(rows == live_files, "rows");
+    check(!files.next(), "after the end, the end");
+    check(files.progress().files_seen == live_files, "progress");
+
+    // A batch can be moved out of the loop, and outlives everything.
+    std::vector<Batch> kept;
+    {
+        ScanOptions small;
+        small.batch_rows = 500;
+        FileStream stream = Engine().open(table).scan(small).files();
+        for (auto& batch : stream) kept.push_back(std::move(batch));
+    }
+    rows = 0;
+    for (const Batch& batch : kept) rows += batch.rows();
+    check(kept.size() > 1 && rows == live_files, "kept rows");
+
+    // An error is an exception with a status.
+    check(status_of([&] { engine.open(table + "/none"); }) == ENGINE_STATUS_NOT_FOUND, "none");
+    check(status_of([&] { snapshot.scan({"colour"}); }) != ENGINE_STATUS_OK, "column");
+    check(status_of([&] { engine.open(std::string("a\0b", 3)); }) == ENGINE_STATUS_INVALID_ARGUMENT,
+          "NUL");
+    FileStream cancelled = snapshot.scan().files();
+    cancelled.cancel();
+    check(status_of([&] { while (cancelled.next()) {} }) == ENGINE_STATUS_CANCELLED, "cancel");
+
+    // As an Arrow stream.
+    FileStream handed_over = snapshot.scan().files();
+    ArrowStream arrow = handed_over.to_arrow();
+    check(status_of([&] { handed_over.next(); }) == ENGINE_STATUS_MISUSE, "handed over");
+    ArrowStream moved = std::move(arrow);
+    Batch batch;
+    check(moved.get()->get_next(moved.get(), batch.put()) == 0 && batch.rows() > 0, "get_next");
+}
+
+static engine_status status_of(const std::function<void()>& call) {
+    try {
+        call();
+        return ENGINE_STATUS_OK;
+    } catch (const Error& error) {
+        return error.status();
+    }
+}
+
+int main(int argc, char** argv) {
+    if (argc < 3) return 1;
+    try {
+        run(argv[1], std::stoull(argv[2]));
+        return 0;
+    } catch (const std::exception& e) {
+        std::cerr << e.what() << '\n';
+        return 1;
+    }
+}

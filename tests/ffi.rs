@@ -1,0 +1,412 @@
+//! The C and C++ programs of `ffi-tests/` compile, link and return 0: as they
+//! are, and again under the address and undefined-behaviour sanitizers.
+//!
+//! Each program gets a table that is written here, and the number of its live
+//! files. `$CC` and `$CXX` choose the compilers.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// A program that takes longer hangs.
+const RUN_MAX: Duration = Duration::from_secs(120);
+
+const ADDS_PER_COMMIT: usize = 1000;
+const REMOVES: usize = 250;
+const LIVE_FILES: usize = 3 * ADDS_PER_COMMIT - REMOVES;
+
+// ---------------------------------------------------------------- the tests
+
+#[test]
+fn list_files_prints_each_live_file_once() {
+    let tables = Tables::new();
+    for build in Build::with_and_without_sanitizers("list_files.c") {
+        let program = build.compile("list_files.c", &tables.dir);
+        let output = run(Command::new(program).arg(tables.good()));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let mut paths: Vec<&str> = text.lines().collect();
+        paths.sort_unstable();
+        assert_eq!(paths, tables.live_paths());
+    }
+}
+
+#[test]
+fn list_files_says_what_failed() {
+    let tables = Tables::new();
+    let program = Build::default().compile("list_files.c", &tables.dir);
+    let output = Command::new(program).arg(tables.path("none")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.starts_with("not found: "), "{text}");
+}
+
+/// One test for a program whose own checks are enough.
+macro_rules! programs {
+    ($($name:ident: $file:literal $(with $table:literal)*;)*) => {
+        $(#[test]
+        fn $name() {
+            let tables = Tables::new();
+            for build in Build::with_and_without_sanitizers($file) {
+                let program = build.compile($file, &tables.dir);
+                run(Command::new(program)
+                    .arg(tables.good())
+                    .arg(LIVE_FILES.to_string())
+                    $(.arg(tables.path($table)))*);
+            }
+        })*
+    };
+}
+
+programs! {
+    a_failure_has_a_status_a_text_and_no_handle:
+        "errors.c" with "none" with "corrupt" with "unsupported";
+    a_snapshot_says_what_is_in_the_log: "snapshot.c";
+    a_stream_is_cancelled_from_another_thread: "cancel.c";
+    misuse_is_an_error: "misuse.c";
+    many_threads_read_many_streams: "threads.c";
+    a_wait_can_be_bounded: "timeout.c";
+    a_stream_is_handed_over_as_an_arrow_stream: "arrow_stream.c";
+    handles_are_freed_in_any_order: "free_order.c";
+    a_batch_outlives_the_engine: "outlives.c";
+    a_forked_child_is_told_and_the_parent_goes_on: "fork.c";
+    a_process_may_end_with_everything_open: "exit_live.c";
+    a_host_hears_events_and_cannot_call_back: "events.c" with "lying_hint";
+    an_exception_from_the_callback_ends_the_process: "callback_throws.cpp" with "lying_hint";
+    the_cpp_wrapper_frees_and_throws: "raii.cpp";
+    the_layout_is_what_programs_were_compiled_with: "layout.c";
+    the_header_may_come_twice: "header_twice.c";
+}
+
+#[test]
+fn the_library_can_be_loaded_and_unloaded() {
+    let tables = Tables::new();
+    let build = Build { library: Library::None, ..Build::default() };
+    let program = build.compile("load_unload.c", &tables.dir);
+    run(Command::new(program)
+        .arg(tables.good())
+        .arg(LIVE_FILES.to_string())
+        .arg(library("libdelta_engine.so")));
+}
+
+#[test]
+fn the_headers_compile_alone_in_every_language_version() {
+    let dir = TempDir::new().unwrap();
+    let compile = |language: &str, std: &str, header: &str| {
+        let source = dir.path().join(format!("{std}_{header}"));
+        std::fs::write(&source, format!("#include \"{header}\"\n#include \"{header}\"\n")).unwrap();
+        let compiler = if language == "c" { cc() } else { cxx() };
+        run(command(&compiler)
+            .args(["-x", language, &format!("-std={std}"), "-fsyntax-only"])
+            .args(WARNINGS)
+            .arg("-I")
+            .arg(root().join("include"))
+            .arg(source));
+    };
+    for header in ["delta_engine.h", "delta_engine_arrow.h"] {
+        for std in ["c99", "c11"] {
+            compile("c", std, header);
+        }
+        for std in ["c++11", "c++17"] {
+            compile("c++", std, header);
+        }
+    }
+    compile("c++", "c++17", "delta_engine.hpp");
+}
+
+#[test]
+fn c_programs_are_cpp_programs_where_the_languages_agree() {
+    let dir = TempDir::new().unwrap();
+    for file in ["layout.c", "header_twice.c"] {
+        let object = dir.path().join("object.o");
+        run(command(&cxx())
+            .args(["-x", "c++", "-std=c++11", "-c"])
+            .args(WARNINGS)
+            .arg("-I")
+            .arg(root().join("include"))
+            .arg(root().join("ffi-tests").join(file))
+            .arg("-o")
+            .arg(object));
+    }
+}
+
+#[test]
+fn two_rust_libraries_live_in_one_program() {
+    let tables = Tables::new();
+    let source = tables.dir.path().join("other.rs");
+    let other = tables.dir.path().join("libother.a");
+    std::fs::write(
+        &source,
+        r#"
+        #[unsafe(no_mangle)]
+        pub extern "C" fn other_library_panics_and_survives() -> i32 {
+            std::panic::set_hook(Box::new(|_| ()));
+            let caught = std::panic::catch_unwind(|| panic!("of the other library"));
+            let _ = std::panic::take_hook();
+            i32::from(caught.is_err())
+        }
+        "#,
+    )
+    .unwrap();
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    run(Command::new(rustc)
+        .args(["--edition=2024", "--crate-type=staticlib", "-Cpanic=unwind", "-o"])
+        .arg(&other)
+        .arg(&source));
+    let build = Build { library: Library::StaticAfter(other), ..Build::default() };
+    let program = build.compile("two_libraries.c", &tables.dir);
+    run(Command::new(program).arg(tables.good()));
+}
+
+// ------------------------------------------------------- compiling, running
+
+const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
+const SANITIZE: [&str; 2] =
+    ["-fsanitize=address,undefined", "-fno-sanitize-recover=address,undefined"];
+
+/// Programs that run with the static library when they are not sanitized. It
+/// takes seconds to link, the shared one a tenth of a second; so these are the
+/// ones whose subject the way of linking could change.
+const LINKED_STATICALLY: [&str; 5] =
+    ["list_files.c", "raii.cpp", "threads.c", "fork.c", "exit_live.c"];
+
+/// How a program is built.
+#[derive(Default)]
+struct Build {
+    sanitized: bool,
+    library: Library,
+}
+
+#[derive(Default, Clone)]
+enum Library {
+    #[default]
+    Shared,
+    Static,
+    /// The static one, and another static library before it.
+    StaticAfter(PathBuf),
+    /// The program loads it itself.
+    None,
+}
+
+impl Build {
+    fn with_and_without_sanitizers(file: &str) -> Vec<Build> {
+        let is_static = LINKED_STATICALLY.contains(&file);
+        let library = if is_static { Library::Static } else { Library::Shared };
+        let mut builds = vec![Build { sanitized: false, library }];
+        if has_sanitizers() {
+            builds.push(Build { sanitized: true, library: Library::Shared });
+        }
+        builds
+    }
+
+    /// Compiles `ffi-tests/<file>` into `dir`.
+    fn compile(&self, file: &str, dir: &TempDir) -> PathBuf {
+        let source = root().join("ffi-tests").join(file);
+        let program =
+            dir.path().join(format!("{file}.{}", if self.sanitized { "san" } else { "out" }));
+        let (compiler, std) =
+            if file.ends_with(".cpp") { (cxx(), "-std=c++17") } else { (cc(), "-std=c11") };
+        let mut compile = command(&compiler);
+        compile.arg(std).args(WARNINGS);
+        if self.sanitized {
+            compile.args(SANITIZE);
+        }
+        compile.arg("-I").arg(root().join("include")).arg(source).arg("-o").arg(&program);
+        match &self.library {
+            Library::Shared => {
+                let library = library("libdelta_engine.so");
+                compile.arg(&library);
+                compile.arg(format!("-Wl,-rpath,{}", library.parent().unwrap().display()));
+            }
+            // What the program does not use, and the library's own debug
+            // information, would only cost time: a hundred megabytes a program.
+            Library::Static => {
+                compile.arg(library("libdelta_engine.a"));
+                compile.args(["-Wl,--strip-debug", "-Wl,--gc-sections"]);
+            }
+            Library::StaticAfter(other) => {
+                compile.arg(other).arg(library("libdelta_engine.a"));
+                compile.arg("-Wl,--strip-debug");
+            }
+            Library::None => {}
+        }
+        compile.args(["-lpthread", "-ldl", "-lm"]);
+        run(&mut compile);
+        program
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The library that cargo built for this very test: it lies beside the test's
+/// executable, in `deps`. The copy one level up is of an earlier `cargo build`,
+/// if there is any.
+fn library(name: &str) -> PathBuf {
+    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let library = deps.join(name);
+    assert!(library.exists(), "{} was not built", library.display());
+    library
+}
+
+fn cc() -> String {
+    std::env::var("CC").unwrap_or_else(|_| "cc".to_owned())
+}
+
+fn cxx() -> String {
+    std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned())
+}
+
+/// `compiler` may have arguments of its own, as in CC="ccache gcc".
+fn command(compiler: &str) -> Command {
+    let mut words = compiler.split_whitespace();
+    let mut command = Command::new(words.next().expect("CC and CXX are not empty"));
+    command.args(words);
+    command
+}
+
+/// Runs `command`, which must end in time and return 0.
+fn run(command: &mut Command) -> Output {
+    let described = format!("{command:?}");
+    let child = command
+        .env("ASAN_OPTIONS", "detect_leaks=1")
+        .env("UBSAN_OPTIONS", "print_stacktrace=1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| panic!("{described}: {e}"));
+    let id = child.id();
+    let (done, is_done) = std::sync::mpsc::channel();
+    // A full pipe would stop the program, so a thread empties it meanwhile.
+    let reader = std::thread::spawn(move || {
+        let output = child.wait_with_output();
+        let _ = done.send(());
+        output
+    });
+    if is_done.recv_timeout(RUN_MAX).is_err() {
+        // By its id, since the reader has the child.
+        let _ = Command::new("kill").args(["-9", &id.to_string()]).status();
+        panic!("{described}: still running after {RUN_MAX:?}");
+    }
+    let output = reader.join().unwrap().unwrap();
+    assert!(
+        output.status.success(),
+        "{described}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    output
+}
+
+/// Whether the compiler has the sanitizers' runtime; says so once if not.
+fn has_sanitizers() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let dir = TempDir::new().unwrap();
+        let source = dir.path().join("empty.c");
+        let program = dir.path().join("empty");
+        std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+        let works = [cc(), cxx()].iter().all(|compiler| {
+            let mut compile = command(compiler);
+            compile.args(SANITIZE).arg(&source).arg("-o").arg(&program);
+            compile.output().is_ok_and(|output| output.status.success())
+                && Command::new(&program).output().is_ok_and(|output| output.status.success())
+        });
+        if !works {
+            eprintln!("skipped: {} cannot build a program with {}", cc(), SANITIZE[0]);
+        }
+        works
+    })
+}
+
+// ---------------------------------------------------------------- the tables
+
+/// Tables of the simplest shape: commits, and nothing else.
+struct Tables {
+    dir: TempDir,
+}
+
+const PROTOCOL: &str = r#"{"protocol":{"minReaderVersion":1,"minWriterVersion":7,"writerFeatures":["appendOnly","domainMetadata"]}}"#;
+const METADATA: &str = r#"{"metaData":{"id":"b2b0a2c6-6f5f-4f7e-8d58-0d6a1f6d8f10","name":"table ü","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[{\"name\":\"id\",\"type\":\"long\",\"nullable\":true,\"metadata\":{}},{\"name\":\"day\",\"type\":\"date\",\"nullable\":true,\"metadata\":{}}]}","partitionColumns":["day"],"configuration":{"delta.appendOnly":"false","owner":""},"createdTime":1700000000000}}"#;
+const TXN: &str = r#"{"txn":{"appId":"loader","version":42,"lastUpdated":1700000000000}}"#;
+const DOMAIN: &str =
+    r#"{"domainMetadata":{"domain":"app.settings","configuration":"{\"a\":1}","removed":false}}"#;
+
+fn path_of(commit: usize, i: usize) -> String {
+    format!("day=2024-01-0{}/part-{i:05}.parquet", commit + 1)
+}
+
+fn adds(commit: usize) -> String {
+    let mut lines = String::new();
+    for i in 0..ADDS_PER_COMMIT {
+        let path = path_of(commit, i);
+        writeln!(
+            lines,
+            r#"{{"add":{{"path":"{path}","partitionValues":{{"day":"2024-01-0{}"}},"size":{},"modificationTime":1700000000000,"dataChange":true,"stats":"{{\"numRecords\":{i}}}"}}}}"#,
+            commit + 1,
+            1000 + i
+        )
+        .unwrap();
+    }
+    lines
+}
+
+fn removes() -> String {
+    let mut lines = String::new();
+    for i in 0..REMOVES {
+        let path = path_of(0, i);
+        writeln!(
+            lines,
+            r#"{{"remove":{{"path":"{path}","deletionTimestamp":1700000000000,"dataChange":true}}}}"#
+        )
+        .unwrap();
+    }
+    lines
+}
+
+impl Tables {
+    fn new() -> Self {
+        let tables = Tables { dir: TempDir::new().unwrap() };
+        let first = format!("{PROTOCOL}\n{METADATA}\n{TXN}\n{DOMAIN}\n{}", adds(0));
+        let last = format!("{}{}", adds(2), removes());
+        tables.write("good", &[&first, &adds(1), &last]);
+        tables.write("lying_hint", &[&first]);
+        let hint = tables.path("lying_hint").join("_delta_log/_last_checkpoint");
+        std::fs::write(hint, r#"{"version":50,"size":3}"#).unwrap();
+        tables.write("corrupt", &[&first, "{\"add\":{\"path\":\"x\"\n"]);
+        let future = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["someFutureFeature"],"writerFeatures":["someFutureFeature"]}}"#;
+        tables.write("unsupported", &[&format!("{future}\n{METADATA}\n")]);
+        tables
+    }
+
+    fn write(&self, name: &str, commits: &[&str]) {
+        let log = self.path(name).join("_delta_log");
+        std::fs::create_dir_all(&log).unwrap();
+        for (version, commit) in commits.iter().enumerate() {
+            std::fs::write(log.join(format!("{version:020}.json")), commit).unwrap();
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn good(&self) -> PathBuf {
+        self.path("good")
+    }
+
+    fn live_paths(&self) -> Vec<String> {
+        let first_live = |commit| if commit == 0 { REMOVES } else { 0 };
+        (0..3)
+            .flat_map(|commit| {
+                (first_live(commit)..ADDS_PER_COMMIT).map(move |i| path_of(commit, i))
+            })
+            .collect()
+    }
+}
