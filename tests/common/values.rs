@@ -1,0 +1,140 @@
+//! JSON to Arrow, to write checkpoints; Arrow to JSON, to compare what was read.
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, Int64Array, ListArray,
+    MapArray, RecordBatch, StringArray, StructArray,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// An array of `data_type` from JSON values; what JSON has no type for (dates,
+/// timestamps, decimals) is parsed from its text.
+pub(super) fn array_of(data_type: &DataType, values: &[Option<&Value>]) -> ArrayRef {
+    let values: Vec<_> = values.iter().map(|value| value.filter(|v| !v.is_null())).collect();
+    let nulls = || NullBuffer::from_iter(values.iter().map(Option::is_some));
+    match data_type {
+        DataType::Boolean => Arc::new(BooleanArray::from_iter(
+            values.iter().map(|v| v.map(|v| v.as_bool().expect("a boolean"))),
+        )),
+        DataType::Int32 => Arc::new(Int32Array::from_iter(
+            values.iter().map(|v| v.map(|v| v.as_i64().expect("an integer") as i32)),
+        )),
+        DataType::Int64 => Arc::new(Int64Array::from_iter(
+            values.iter().map(|v| v.map(|v| v.as_i64().expect("an integer"))),
+        )),
+        DataType::Float64 => Arc::new(Float64Array::from_iter(
+            values.iter().map(|v| v.map(|v| v.as_f64().expect("a number"))),
+        )),
+        DataType::Struct(fields) => {
+            let children = fields.iter().map(|field| {
+                let of_field = |v: &Option<&'_ Value>| -> Option<Value> {
+                    v.and_then(|v| v.get(field.name())).cloned()
+                };
+                let owned: Vec<_> = values.iter().map(of_field).collect();
+                array_of(field.data_type(), &owned.iter().map(Option::as_ref).collect::<Vec<_>>())
+            });
+            Arc::new(StructArray::new(fields.clone(), children.collect(), Some(nulls())))
+        }
+        DataType::List(item) => {
+            let lists = values.iter().map(|v| v.map_or(&[][..], |v| v.as_array().expect("a list")));
+            let flat: Vec<_> = lists.clone().flatten().map(Some).collect();
+            Arc::new(ListArray::new(
+                item.clone(),
+                OffsetBuffer::from_lengths(lists.map(<[Value]>::len)),
+                array_of(item.data_type(), &flat),
+                Some(nulls()),
+            ))
+        }
+        DataType::Map(entries, _) => {
+            let maps = || values.iter().map(|v| v.map(|v| v.as_object().expect("an object")));
+            let keys: Vec<_> = maps().flatten().flat_map(Map::keys).cloned().collect();
+            let items: Vec<_> = maps().flatten().flat_map(Map::values).map(Some).collect();
+            let DataType::Struct(fields) = entries.data_type() else { unreachable!() };
+            let keys: Vec<Value> = keys.into_iter().map(Value::from).collect();
+            let keys: Vec<_> = keys.iter().map(Some).collect();
+            let children = vec![
+                array_of(fields[0].data_type(), &keys),
+                array_of(fields[1].data_type(), &items),
+            ];
+            Arc::new(MapArray::new(
+                entries.clone(),
+                OffsetBuffer::from_lengths(maps().map(|map| map.map_or(0, Map::len))),
+                StructArray::new(fields.clone(), children, None),
+                Some(nulls()),
+                false,
+            ))
+        }
+        other => {
+            let texts = values.iter().map(|v| {
+                v.map(|v| v.as_str().map_or_else(|| v.to_string(), |text| text.to_owned()))
+            });
+            let texts = StringArray::from_iter(texts);
+            arrow::compute::cast(&texts, other).expect("a text that can be cast")
+        }
+    }
+}
+
+/// The rows of `batches` as JSON objects: timestamps as their integers, dates
+/// as days, decimals as their text, binary as hex.
+pub fn rows_of(batches: &[RecordBatch]) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for batch in batches {
+        let whole = StructArray::from(batch.clone());
+        rows.extend((0..batch.num_rows()).map(|row| value_at(&whole, row)));
+    }
+    rows
+}
+
+/// Rows that have a `path`, sorted by all they say, `path` first.
+pub fn sorted_by_path(mut rows: Vec<Value>) -> Vec<Value> {
+    rows.sort_by_cached_key(|row| {
+        (row["path"].as_str().unwrap_or_default().to_owned(), row.to_string())
+    });
+    rows
+}
+
+fn value_at(array: &dyn Array, row: usize) -> Value {
+    if array.is_null(row) {
+        return Value::Null;
+    }
+    match array.data_type() {
+        DataType::Null => Value::Null,
+        DataType::Boolean => array.as_boolean().value(row).into(),
+        DataType::Int8 => array.as_primitive::<Int8Type>().value(row).into(),
+        DataType::Int16 => array.as_primitive::<Int16Type>().value(row).into(),
+        DataType::Int32 => array.as_primitive::<Int32Type>().value(row).into(),
+        DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
+        DataType::Float32 => array.as_primitive::<Float32Type>().value(row).into(),
+        DataType::Float64 => array.as_primitive::<Float64Type>().value(row).into(),
+        DataType::Date32 => array.as_primitive::<Date32Type>().value(row).into(),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            array.as_primitive::<TimestampMillisecondType>().value(row).into()
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            array.as_primitive::<TimestampMicrosecondType>().value(row).into()
+        }
+        DataType::Decimal128(..) => {
+            array.as_primitive::<Decimal128Type>().value_as_string(row).into()
+        }
+        DataType::Utf8 => array.as_string::<i32>().value(row).into(),
+        DataType::Binary => {
+            let bytes = array.as_binary::<i32>().value(row);
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+        }
+        DataType::Struct(fields) => {
+            let array = array.as_struct();
+            let members = fields.iter().zip(array.columns());
+            members.map(|(field, child)| (field.name().clone(), value_at(child, row))).collect()
+        }
+        DataType::Map(..) => {
+            let entries = array.as_map().value(row);
+            let (keys, values) = (entries.column(0).as_string::<i32>(), entries.column(1));
+            (0..entries.len()).map(|i| (keys.value(i).to_owned(), value_at(values, i))).collect()
+        }
+        other => panic!("no test expects a column of type {other}"),
+    }
+}
