@@ -9,8 +9,8 @@
 
 use std::io::Read;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{RecordBatch, RecordBatchReader};
 use bytes::Bytes;
@@ -19,7 +19,8 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
     RowSelector,
 };
-use parquet::column::page::PageReader;
+use parquet::basic::Encoding;
+use parquet::column::page::{Page, PageReader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::page_index::{PageIndexBuilder, PageIndexProvider};
 use parquet::file::metadata::{
@@ -58,7 +59,12 @@ impl ParquetFile {
     /// Reads the footer of `name`.
     pub(crate) fn open(storage: &Arc<dyn Storage>, name: &str) -> Result<ParquetFile> {
         let len = storage.stat(name)?.size;
-        let chunks = Chunks { storage: Arc::clone(storage), name: Arc::from(name), len };
+        let chunks = Chunks {
+            storage: Arc::clone(storage),
+            name: Arc::from(name),
+            len,
+            failed: Arc::default(),
+        };
         let metadata = ParquetMetaDataReader::new()
             .parse_and_finish(&chunks)
             .and_then(|metadata| ArrowReaderMetadata::try_new(Arc::new(metadata), options()))
@@ -75,9 +81,13 @@ impl ParquetFile {
     pub(crate) fn with_storage(&self, storage: &Arc<dyn Storage>) -> ParquetFile {
         let storage = Arc::clone(storage);
         ParquetFile {
-            chunks: Chunks { storage, ..self.chunks.clone() },
+            chunks: Chunks { storage, failed: Arc::default(), ..self.chunks.clone() },
             metadata: self.metadata.clone(),
         }
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum()
     }
 
     pub(crate) fn row_groups(&self) -> &[RowGroupMetaData] {
@@ -126,11 +136,11 @@ impl ParquetFile {
         for &i in &big {
             for &leaf in leaves {
                 let read = metadata.page_index().and_then(|index| index.offset_index(i, leaf));
+                let read = read.filter(|read| is_sound(read.page_locations(), &metadata, i, leaf));
                 let found = match read {
-                    Some(read) if is_sound(read.page_locations(), &metadata, i, leaf) => {
-                        Some(read.clone())
-                    }
-                    _ => self.walk_pages(i, leaf)?,
+                    Some(read) if !self.is_repeated(leaf) => Some(read.clone()),
+                    Some(read) => self.walk_pages(i, leaf)?.and(Some(read.clone())),
+                    None => self.walk_pages(i, leaf)?,
                 };
                 if let Some(found) = found {
                     index.put_offset_index(found, i, leaf);
@@ -144,34 +154,59 @@ impl ParquetFile {
         Ok(ParquetFile { chunks: self.chunks.clone(), metadata })
     }
 
-    /// Where the pages of one column chunk begin, from their headers. `None`
-    /// where the headers do not say how many rows a page has: a repeated column
-    /// in pages of the first format.
+    fn is_repeated(&self, leaf: usize) -> bool {
+        self.schema().column(leaf).max_rep_level() > 0
+    }
+
+    /// Checks that rows of `leaves` can be skipped: the decoder loops for ever
+    /// over a repeated column whose levels end before its page does.
+    pub(crate) fn check_levels(&self, row_group: usize, leaves: &[usize]) -> Result<()> {
+        leaves
+            .iter()
+            .filter(|&&leaf| self.is_repeated(leaf))
+            .try_for_each(|&leaf| self.walk_pages(row_group, leaf).map(|_| ()))
+    }
+
+    /// Where the pages of one column chunk begin, and how many rows each has:
+    /// from the headers, and for a repeated column from the levels, which are
+    /// checked on the way. `None` where a page begins within a row.
     fn walk_pages(&self, row_group: usize, leaf: usize) -> Result<Option<OffsetIndexMetaData>> {
         let group = &self.row_groups()[row_group];
         let column = group.column(leaf);
-        let is_flat = column.column_descr().max_rep_level() == 0;
         let (start, len) = column.byte_range();
         let rows = usize::try_from(group.num_rows()).unwrap_or(0);
         let walked =
             Arc::new(Walked { chunks: self.chunks.clone(), header: AtomicU64::new(start) });
+        let reader = SerializedPageReader::new(Arc::clone(&walked), column, rows, None);
+        let mut reader = reader.map_err(|e| self.error(e))?;
 
         let mut pages: Vec<(u64, usize)> = Vec::new();
-        let mut walk = || -> parquet::errors::Result<bool> {
-            let mut reader = SerializedPageReader::new(Arc::clone(&walked), column, rows, None)?;
-            while let Some(page) = reader.peek_next_page()? {
-                // The header was read last, where its page begins.
-                let offset = walked.header.load(Ordering::Relaxed);
-                if !page.is_dict {
-                    let rows = page.num_rows.or(page.num_levels.filter(|_| is_flat));
-                    let Some(rows) = rows else { return Ok(false) };
-                    pages.push((offset, rows));
+        let mut begin_rows = true;
+        // The header that was read last begins the page at hand.
+        let header = || walked.header.load(Ordering::Relaxed);
+        if self.is_repeated(leaf) {
+            while let Some(page) = reader.get_next_page().map_err(|e| self.error(e))? {
+                let rows = rows_of(&page, column.column_descr().max_rep_level());
+                let rows = rows.ok_or_else(|| {
+                    self.error(format_args!(
+                        "row group {row_group}: the levels of {} end before its page",
+                        column.column_path()
+                    ))
+                })?;
+                if let Some(PageRows { count, begins_row }) = rows {
+                    pages.push((header(), count));
+                    begin_rows &= begins_row;
                 }
-                reader.skip_next_page()?;
             }
-            Ok(true)
-        };
-        if !walk().map_err(|e| self.chunks.error(e))? {
+        } else {
+            while let Some(page) = reader.peek_next_page().map_err(|e| self.error(e))? {
+                if let Some(rows) = page.num_rows.or(page.num_levels).filter(|_| !page.is_dict) {
+                    pages.push((header(), rows));
+                }
+                reader.skip_next_page().map_err(|e| self.error(e))?;
+            }
+        }
+        if !begin_rows {
             return Ok(None);
         }
         // A chunk whose pages do not add up is left to the decoder to refuse.
@@ -261,7 +296,7 @@ impl ParquetFile {
 
     /// An error about this file's content.
     pub(crate) fn error(&self, what: impl std::fmt::Display) -> Error {
-        Error::corrupt(format!("{}: {}", self.name(), escaped(&what.to_string())))
+        self.chunks.error(what)
     }
 }
 
@@ -271,6 +306,79 @@ pub(crate) fn select(rows: Range<usize>) -> RowSelection {
         RowSelector::skip(rows.start),
         RowSelector::select(rows.end - rows.start),
     ])
+}
+
+/// The rows of a data page of a repeated column.
+struct PageRows {
+    count: usize,
+    /// Whether the page begins with a row's first value.
+    begins_row: bool,
+}
+
+/// The rows that begin in a page, by its repetition levels; `Some(None)` for a
+/// dictionary, `None` where the levels end before the page does.
+fn rows_of(page: &Page, max_level: i16) -> Option<Option<PageRows>> {
+    let bit_width = (16 - max_level.leading_zeros()) as usize;
+    let (levels, count) = match page {
+        Page::DictionaryPage { .. } => return Some(None),
+        Page::DataPage { buf, num_values, rep_level_encoding: Encoding::RLE, .. } => {
+            let (len, rest) = buf.split_first_chunk::<4>()?;
+            (rest.get(..u32::from_le_bytes(*len) as usize)?, *num_values as usize)
+        }
+        // The encoding before RLE has no header, and is read to the end.
+        Page::DataPage { buf, num_values, .. } => {
+            let count = *num_values as usize;
+            return (buf.len() * 8 >= count * bit_width)
+                .then_some(Some(PageRows { count, begins_row: false }));
+        }
+        Page::DataPageV2 { buf, num_values, rep_levels_byte_len, .. } => {
+            (buf.get(..*rep_levels_byte_len as usize)?, *num_values as usize)
+        }
+    };
+    let mut rows = PageRows { count: 0, begins_row: true };
+    let mut seen = 0;
+    let mut see = |level: u64, run: usize| {
+        if seen == 0 && run > 0 {
+            rows.begins_row = level == 0;
+        }
+        rows.count += if level == 0 { run } else { 0 };
+        seen += run;
+        seen
+    };
+    // Runs of one level, and groups of eight packed ones ("Run Length Encoding /
+    // Bit-Packing Hybrid" of the Parquet format).
+    let mut at = 0;
+    let mut done = 0;
+    while done < count {
+        let mut header = 0u64;
+        for shift in (0..).step_by(7) {
+            let byte = *levels.get(at)?;
+            at += 1;
+            header |= u64::from(byte & 0x7f).checked_shl(shift)?;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        let length = usize::try_from(header >> 1).ok()?;
+        if header & 1 == 0 {
+            let bytes = levels.get(at..at + bit_width.div_ceil(8))?;
+            at += bytes.len();
+            let level = bytes.iter().rev().fold(0, |level, &byte| level << 8 | u64::from(byte));
+            done = see(level, length.min(count - done));
+        } else {
+            let wanted = length.saturating_mul(8).min(count - done);
+            let packed = levels.get(at..)?;
+            for i in 0..wanted {
+                let level = (0..bit_width).try_fold(0, |level, bit| {
+                    let place = i * bit_width + bit;
+                    Some(level | u64::from(packed.get(place / 8)? >> (place % 8) & 1) << bit)
+                })?;
+                done = see(level, 1);
+            }
+            at = at.checked_add(length.checked_mul(bit_width)?)?;
+        }
+    }
+    Some(Some(rows))
 }
 
 fn options() -> ArrowReaderOptions {
@@ -318,17 +426,18 @@ struct Chunks {
     storage: Arc<dyn Storage>,
     name: Arc<str>,
     len: u64,
+    /// What the storage failed with. The decoder passes an error on as text,
+    /// but a file that vanished is not a corrupt one.
+    failed: Arc<OnceLock<Error>>,
 }
 
 impl Chunks {
     /// The error behind a decoder's: the storage's own, if it was that.
-    fn error(&self, e: ParquetError) -> Error {
-        if let ParquetError::External(inner) = &e
-            && let Some(own) = inner.downcast_ref::<Error>()
-        {
-            return own.clone();
+    fn error(&self, e: impl std::fmt::Display) -> Error {
+        match self.failed.get() {
+            Some(own) => own.clone(),
+            None => Error::corrupt(format!("{}: {}", self.name, escaped(&e.to_string()))),
         }
-        Error::corrupt(format!("{}: {}", self.name, escaped(&e.to_string())))
     }
 }
 
@@ -346,9 +455,13 @@ impl ChunkReader for Chunks {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        self.storage
-            .read_range(&self.name, start..start.saturating_add(length as u64))
-            .map_err(|e| ParquetError::External(Box::new(e)))
+        self.storage.read_range(&self.name, start..start.saturating_add(length as u64)).map_err(
+            |e| {
+                let text = e.to_string();
+                let _ = self.failed.set(e);
+                ParquetError::General(text)
+            },
+        )
     }
 }
 

@@ -92,6 +92,8 @@ enum Adds {
 struct Decoded {
     rows: Projected,
     keys: Keys,
+    /// The adds that it has if it is a checkpoint's, live or not.
+    checkpoint_adds: usize,
 }
 
 enum Keys {
@@ -117,6 +119,9 @@ pub(crate) struct Replay {
     /// The final set, once the commits are in; the workers hold it too.
     final_seen: Arc<OnceLock<Seen>>,
     conflicts: Option<Conflicts>,
+    /// Adds of the checkpoint so far, and how many there must be.
+    checkpoint_adds: u64,
+    adds_said: Option<(String, u64)>,
     batch_rows: usize,
     /// Cut from a unit and not yet delivered.
     ready: VecDeque<RecordBatch>,
@@ -149,6 +154,7 @@ impl Replay {
         }
 
         let commits = units.into_iter().map(|slices| Ok(planned_text(slices, Unit::Commits)));
+        let adds_said = checkpoint.as_ref().and_then(|checkpoint| checkpoint.adds_said.clone());
         let manifest = checkpoint
             .map(|checkpoint| checkpoint_units(pool, window, &cancel, &storage, &checkpoint, want));
         let decoder =
@@ -167,6 +173,8 @@ impl Replay {
             seen: Seen::default(),
             final_seen,
             conflicts,
+            checkpoint_adds: 0,
+            adds_said,
             batch_rows: batch_rows.max(1),
             ready: VecDeque::new(),
         }
@@ -178,9 +186,10 @@ impl Replay {
             if let Some(batch) = self.ready.pop_front() {
                 return Some(Ok(batch));
             }
-            let live = match self.decoded.next_until(deadline)? {
-                Ok(decoded) => self.live(decoded),
-                Err(e) => Err(e),
+            let live = match self.decoded.next_until(deadline) {
+                Some(Ok(decoded)) => self.live(decoded),
+                Some(Err(e)) => Err(e),
+                None => return self.check_complete().err().map(Err),
             };
             match live {
                 Ok(Some(batch)) => self.cut(&batch),
@@ -190,9 +199,21 @@ impl Replay {
         }
     }
 
+    /// A checkpoint with fewer adds than its writer counted is no whole one.
+    fn check_complete(&mut self) -> Result<()> {
+        match self.adds_said.take() {
+            Some((name, said)) if said != self.checkpoint_adds => Err(Error::corrupt(format!(
+                "{name}: {} adds where _last_checkpoint says {said}",
+                self.checkpoint_adds
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// The live rows of a unit.
     fn live(&mut self, decoded: Decoded) -> Result<Option<RecordBatch>> {
-        let Decoded { rows, keys } = decoded;
+        let Decoded { rows, keys, checkpoint_adds } = decoded;
+        self.checkpoint_adds += checkpoint_adds as u64;
         match keys {
             Keys::Asked => Ok((rows.batch.num_rows() > 0).then_some(rows.batch)),
             Keys::Checkpoint(keys) => {
@@ -291,7 +312,7 @@ impl Decoder {
                     commit::decode(self.storage.as_ref(), &slices, self.want, &self.hasher)?;
                 let rows = self.project(&actions.adds, &slices[0].text.name)?;
                 let keys = CommitKeys { keys: actions.keys, ends: actions.ends };
-                Ok(Decoded { rows, keys: Keys::Commits(keys) })
+                Ok(Decoded { rows, keys: Keys::Commits(keys), checkpoint_adds: 0 })
             }
             Unit::CheckpointText(slices, allowed) => {
                 let actions =
@@ -320,13 +341,15 @@ impl Decoder {
                 "{name}: a checkpoint holds adds itself and in sidecars, which the protocol forbids"
             )));
         }
+        let checkpoint_adds = adds.rows;
         let rows = self.project(adds, name)?;
         let Some(seen) = self.final_seen.get() else {
-            return Ok(Decoded { rows, keys: Keys::Checkpoint(keys) });
+            return Ok(Decoded { rows, keys: Keys::Checkpoint(keys), checkpoint_adds });
         };
         let schema = rows.batch.schema();
         let batch = unseen(rows, &keys, seen)?.unwrap_or_else(|| RecordBatch::new_empty(schema));
-        Ok(Decoded { rows: Projected { batch, bad_rows: Vec::new() }, keys: Keys::Asked })
+        let rows = Projected { batch, bad_rows: Vec::new() };
+        Ok(Decoded { rows, keys: Keys::Asked, checkpoint_adds })
     }
 
     fn project(&self, adds: &AddColumns, name: &str) -> Result<Projected> {

@@ -438,14 +438,15 @@ fn open_checkpoint(
     let plan = names
         .into_iter()
         .map(|name| Ok(Planned { bytes: FILE_BYTES, name: Arc::from(name.as_str()), unit: name }));
-    let (storage, files, kinds) = (Arc::clone(storage), files.clone(), kinds.to_vec());
+    let (storage, kinds) = (Arc::clone(storage), kinds.to_vec());
+    let part_of = files.clone();
     let opened = ReadAhead::new(
         engine.pool(),
         engine.window(),
         Cancel::default(),
         Arc::new(Counters::default()),
         plan,
-        move |name: String| Part::open(&storage, &files, &name, &kinds),
+        move |name: String| Part::open(&storage, &part_of, &name, &kinds),
     );
     let mut parts = Vec::new();
     let mut actions = Vec::new();
@@ -454,5 +455,5 @@ fn open_checkpoint(
         parts.push(part);
         actions.extend(rare);
     }
-    Ok((Checkpoint::new(parts, &actions)?, actions))
+    Ok((Checkpoint::new(files, parts, &actions)?, actions))
 }

@@ -664,14 +664,16 @@ fn a_snapshot_can_be_built_although_a_sidecar_is_missing() {
     assert!(listed.is_err());
 }
 
+/// Writers are known to state a stale size; what counts is that the file reads
+/// whole.
 #[test]
-fn a_sidecar_of_another_size_than_stated_is_refused() {
+fn a_sidecar_of_another_size_than_stated_is_read_if_it_is_whole() {
     for wrong in [-1_i64, 1, 1_000] {
         let files = by_hand(|table| {
             let (table, size) = table.sidecar_file("s.parquet", [add("a")]);
             (table, vec![sidecar("s.parquet", size.checked_add_signed(wrong).unwrap())])
         });
-        assert_error(files, ErrorKind::CorruptLog, &["s.parquet"]);
+        assert_eq!(files.unwrap(), ["a"]);
     }
 }
 

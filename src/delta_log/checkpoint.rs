@@ -36,6 +36,8 @@ pub(crate) struct Checkpoint {
     pub(crate) parts: Vec<Part>,
     /// The names of its sidecars, each once.
     pub(crate) sidecars: Vec<String>,
+    /// Its name, and the number of its adds by `_last_checkpoint`.
+    pub(crate) adds_said: Option<(String, u64)>,
 }
 
 /// One top-level file of a checkpoint.
@@ -81,8 +83,12 @@ impl Part {
 }
 
 impl Checkpoint {
-    /// A checkpoint of `parts`, in which `rare` actions were found.
-    pub(crate) fn new(parts: Vec<Part>, rare: &[RareAction]) -> Result<Checkpoint> {
+    /// The checkpoint `files` of `parts`, in which `rare` actions were found.
+    pub(crate) fn new(
+        files: &CheckpointFiles,
+        parts: Vec<Part>,
+        rare: &[RareAction],
+    ) -> Result<Checkpoint> {
         let mut known = HashSet::new();
         let mut sidecars = Vec::new();
         for action in rare {
@@ -99,7 +105,28 @@ impl Checkpoint {
                 sidecars.push(name);
             }
         }
-        Ok(Checkpoint { parts, sidecars })
+        let rows = parts.iter().map(|part| match part {
+            Part::Parquet(file) => Some(file.rows()),
+            Part::Json(_) => None,
+        });
+        // A file that is valid and holds fewer rows than its writer put there
+        // shows only here. With sidecars, writers differ in what they count;
+        // and old writers that state no adds are known to state sizes that
+        // were never true.
+        let said = files.said.filter(|said| said.num_of_add_files.is_some());
+        if let (Some(rows), Some(size)) =
+            (rows.sum::<Option<u64>>(), said.and_then(|said| said.size))
+            && sidecars.is_empty()
+            && rows != size
+        {
+            return Err(Error::corrupt(format!(
+                "{}: {rows} actions where _last_checkpoint says {size}",
+                files.names[0]
+            )));
+        }
+        let adds_said = files.said.and_then(|said| said.num_of_add_files);
+        let adds_said = adds_said.map(|adds| (files.names[0].clone(), adds));
+        Ok(Checkpoint { parts, sidecars, adds_said })
     }
 }
 
@@ -138,6 +165,7 @@ fn rare_actions(file: &ParquetFile, kinds: &[RareKind]) -> Result<Vec<RareAction
                 continue;
             }
             let leaves = file.leaves(|path| path.first() == Some(&kind.key()));
+            file.check_levels(row_group, &leaves)?;
             let batch = file.read(row_group, select_rows(&found), &leaves)?;
             for row in 0..batch.num_rows() {
                 let value = json_value(batch.column(0), row, 0).map_err(|e| file.error(e))?;
@@ -268,6 +296,9 @@ impl AddReader {
             return Err(file.error("the column add has no path"));
         }
         let file = file.with_page_locations(&leaves)?;
+        for row_group in 0..file.row_groups().len() {
+            file.check_levels(row_group, &fallback)?;
+        }
         Ok(AddReader { file, want, leaves, fallback })
     }
 
@@ -336,6 +367,9 @@ impl AddReader {
                 },
                 _ => self.column(add, field)?,
             };
+            if field == AddField::Size {
+                self.check_sizes(&column)?;
+            }
             columns[field as usize] = Some(column);
         }
         Ok(AddColumns { rows: add.len(), columns })
@@ -354,6 +388,16 @@ impl AddReader {
             (AddField::DeletionVector, DataType::Struct(_)) => self.vectors(column.as_struct()),
             (_, have) if *have == wanted => Ok(Arc::clone(column)),
             _ => self.cast(column, &wanted),
+        }
+    }
+
+    /// A size is a number of bytes.
+    fn check_sizes(&self, sizes: &ArrayRef) -> Result<()> {
+        match arrow::compute::min(sizes.as_primitive::<Int64Type>()) {
+            Some(least) if least < 0 => {
+                Err(self.file.error(format_args!("a size is negative: {least}")))
+            }
+            _ => Ok(()),
         }
     }
 

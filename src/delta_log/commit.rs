@@ -35,7 +35,7 @@ const SLICE_BYTES: u64 = 2 << 20;
 /// A run of small commits ends once it has this many bytes.
 const RUN_BYTES: u64 = 1 << 20;
 /// The longest line that is read: one action should not cost unbounded memory.
-const LINE_BYTES_MAX: u64 = 256 << 20;
+const LINE_BYTES_MAX: u64 = 64 << 20;
 
 /// A commit, or a JSON checkpoint, as a segment names it.
 #[derive(Debug, Clone)]

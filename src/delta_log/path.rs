@@ -78,20 +78,17 @@ pub(crate) fn checkpoint(version: u64, name: &CheckpointName) -> String {
     format!("{LOG_DIR}/{version:020}.checkpoint.{rest}")
 }
 
-/// The name, with its directory, of the sidecar that a checkpoint calls `path`.
+/// The name, with its directory, of the sidecar that a checkpoint calls `path`:
+/// a "URI-encoded path", decoded once ("Sidecar File Information").
 ///
-/// A sidecar's path is the file's name alone, and it "must always reside in the
-/// table's own `_delta_log/_sidecars`" ("Sidecar File Information"): anything
-/// else could make a reader open what it should not. Some writers spell the
-/// directory too, which stays inside.
+/// It is the file's name alone, and the file "must always reside in the table's
+/// own `_delta_log/_sidecars`": anything else could make a reader open what it
+/// should not. Some writers spell the directory too, which stays inside.
 pub(crate) fn sidecar(path: &str) -> Option<String> {
-    let name = path.strip_prefix("_sidecars/").unwrap_or(path);
-    let plain = !name.is_empty()
-        && name != "."
-        && name != ".."
-        && !name.contains(['/', '\\', '\0', ':', '%'])
-        && name.ends_with(".parquet");
-    plain.then(|| format!("{SIDECAR_DIR}/{name}"))
+    let decoded = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
+    let name = decoded.strip_prefix("_sidecars/").unwrap_or(&decoded);
+    let is_plain = !name.contains(['/', '\\', '\0', ':']) && name.ends_with(".parquet");
+    is_plain.then(|| format!("{SIDECAR_DIR}/{name}"))
 }
 
 /// The newest complete checkpoint among the checkpoint files of one version:
@@ -202,7 +199,13 @@ mod tests {
 
     #[test]
     fn a_sidecar_lies_in_the_sidecar_directory_or_nowhere() {
-        assert_eq!(sidecar("a.parquet").as_deref(), Some("_delta_log/_sidecars/a.parquet"));
+        for (path, name) in [
+            ("a.parquet", "a.parquet"),
+            ("_sidecars/a.parquet", "a.parquet"),
+            ("a%201%25.parquet", "a 1%.parquet"),
+        ] {
+            assert_eq!(sidecar(path), Some(format!("_delta_log/_sidecars/{name}")));
+        }
         for path in [
             "../a.parquet",
             "/a.parquet",
@@ -211,6 +214,7 @@ mod tests {
             "a/b.parquet",
             "",
             "a\\b.parquet",
+            "..%2fa.parquet",
         ] {
             assert_eq!(sidecar(path), None, "{path}");
         }

@@ -20,6 +20,8 @@ pub(crate) struct CheckpointFiles {
     /// With their directory, in part order.
     pub(crate) names: Vec<String>,
     pub(crate) is_json: bool,
+    /// What `_last_checkpoint` says of it, where it speaks of this one.
+    pub(crate) said: Option<LastCheckpoint>,
 }
 
 /// The checkpoint and commits that make up one version.
@@ -31,10 +33,16 @@ pub(crate) struct LogSegment {
     pub(crate) commits: Vec<u64>,
 }
 
-/// What of `_last_checkpoint` steers a listing ("Last Checkpoint File Schema").
-#[derive(Deserialize)]
-struct LastCheckpoint {
+/// What this reader uses of `_last_checkpoint` ("Last Checkpoint File Schema"):
+/// where a listing may begin, and what the checkpoint must then hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LastCheckpoint {
     version: u64,
+    /// The number of actions.
+    pub(crate) size: Option<u64>,
+    pub(crate) num_of_add_files: Option<u64>,
+    parts: Option<usize>,
 }
 
 /// What one listing of the log showed.
@@ -57,12 +65,16 @@ impl LogSegment {
     }
 
     fn find(storage: &dyn Storage, wanted: Option<u64>) -> Result<LogSegment> {
-        let hint = last_checkpoint(storage).filter(|&v| wanted.is_none_or(|wanted| v <= wanted));
+        let hint = last_checkpoint(storage)
+            .filter(|hint| wanted.is_none_or(|wanted| hint.version <= wanted));
         if let Some(hint) = hint {
-            let listing = Listing::new(storage, hint)?;
+            let listing = Listing::new(storage, hint.version)?;
             // A hint that is older than the newest checkpoint is still a good
             // place to begin; one without a complete checkpoint behind it is not.
-            if let Some(checkpoint) = listing.newest_checkpoint(wanted) {
+            if let Some(mut checkpoint) = listing.newest_checkpoint(wanted) {
+                let is_same = checkpoint.version == hint.version
+                    && checkpoint.names.len() == hint.parts.unwrap_or(1);
+                checkpoint.said = is_same.then_some(hint);
                 return listing.segment(Some(checkpoint), wanted);
             }
         }
@@ -107,6 +119,7 @@ impl Listing {
                 version,
                 is_json: matches!(names[..], [CheckpointName::UuidJson(_)]),
                 names: names.iter().map(|name| path::checkpoint(version, name)).collect(),
+                said: None,
             })
         })
     }
@@ -159,9 +172,8 @@ impl Listing {
     }
 }
 
-/// The version that `_last_checkpoint` points to. The file is optional and may
+/// What `_last_checkpoint` says. The file is optional and may
 /// be missing, half-written or no file at all: nothing wrong with it is an error.
-fn last_checkpoint(storage: &dyn Storage) -> Option<u64> {
-    let bytes = storage.read(path::LAST_CHECKPOINT).ok()?;
-    serde_json::from_slice(&bytes).ok().map(|hint: LastCheckpoint| hint.version)
+fn last_checkpoint(storage: &dyn Storage) -> Option<LastCheckpoint> {
+    serde_json::from_slice(&storage.read(path::LAST_CHECKPOINT).ok()?).ok()
 }

@@ -42,17 +42,18 @@ impl LocalStorage {
     fn path(&self, name: &str) -> Result<PathBuf> {
         let path = self.root.join(name);
         if let Some((dir, _)) = name.rsplit_once('/') {
-            self.check_inside(dir)?;
+            self.check_inside(dir, name)?;
         }
         Ok(path)
     }
 
-    fn check_inside(&self, dir: &str) -> Result<()> {
+    /// Checks that `dir` lies inside the root, for a use of `name`.
+    fn check_inside(&self, dir: &str, name: &str) -> Result<()> {
         let known = self.inside.read().unwrap_or_else(PoisonError::into_inner).contains(dir);
         if known {
             return Ok(());
         }
-        self.canonical_inside(&self.root.join(dir), dir)?;
+        self.canonical_inside(&self.root.join(dir), name)?;
         self.inside.write().unwrap_or_else(PoisonError::into_inner).insert(dir.to_owned());
         Ok(())
     }
@@ -98,7 +99,7 @@ impl LocalStorage {
 impl Storage for LocalStorage {
     fn list(&self, dir: &str, from: &str, visit: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
         let fail = |e: io::Error| io_error(&e, &escaped(dir));
-        self.check_inside(dir)?;
+        self.check_inside(dir, dir)?;
         for entry in std::fs::read_dir(self.root.join(dir)).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let name = entry.file_name();
