@@ -22,7 +22,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 
-use super::json::{Cursor, Fault, RawStr, Scan};
+use super::json::{Cursor, Fault, RawStr, SURROGATE, Scan, Text};
 use crate::actions::{
     ActionKey, AddColumns, AddField, AddFields, KeyHasher, RareAction, RareKind,
     deletion_vector_fields,
@@ -34,6 +34,8 @@ use crate::storage::Storage;
 const SLICE_BYTES: u64 = 2 << 20;
 /// A run of small commits ends once it has this many bytes.
 const RUN_BYTES: u64 = 1 << 20;
+/// How far beyond its end a share is read at once, to find its last line's end.
+const BEYOND_BYTES: u64 = 16 << 10;
 /// The longest line that is read: one action should not cost unbounded memory.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
@@ -115,27 +117,29 @@ impl TextSlice {
             Some(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
             None => storage.read_range(name, range),
         };
-        // From the byte before, to see whether a line begins with the share.
+        // From the byte before, to see whether a line begins with the share; and
+        // somewhat beyond, because the last line goes on to its end there.
         let from = start.saturating_sub(1);
-        let head = read(from..end)?;
+        let mut read_end = size.min(end + BEYOND_BYTES);
+        let head = read(from..read_end)?;
+        let share = (end - from) as usize;
         let first = if start == 0 {
             0
         } else {
-            match memchr::memchr(b'\n', &head) {
-                Some(at) if from + at as u64 + 1 < end => at + 1,
+            match memchr::memchr(b'\n', &head[..share]) {
+                Some(at) if at + 1 < share => at + 1,
                 // No line begins here: a long one of an earlier share goes through.
                 _ => return Ok((Bytes::new(), start)),
             }
         };
-        // The last line goes on to its end, in the next share or further.
-        if head.last() == Some(&b'\n') || end == size {
-            return Ok((head.slice(first..), from + first as u64));
+        let base = from + first as u64;
+        if let Some(at) = memchr::memchr(b'\n', &head[share - 1..]) {
+            return Ok((head.slice(first..share + at), base));
         }
         let mut lines = head.slice(first..).to_vec();
-        let mut at = end;
-        while at < size {
-            let more = read(at..size.min(at + (64 << 10)))?;
-            at += more.len() as u64;
+        while read_end < size {
+            let more = read(read_end..size.min(read_end + (1 << 20)))?;
+            read_end += more.len() as u64;
             match memchr::memchr(b'\n', &more) {
                 Some(newline) => {
                     lines.extend_from_slice(&more[..=newline]);
@@ -143,13 +147,13 @@ impl TextSlice {
                 }
                 None => lines.extend_from_slice(&more),
             }
-            if at - end > LINE_BYTES_MAX {
+            if read_end - end > LINE_BYTES_MAX {
                 return Err(Error::limit(format!(
                     "{name}: a line has more than {LINE_BYTES_MAX} bytes"
                 )));
             }
         }
-        Ok((Bytes::from(lines), from + first as u64))
+        Ok((Bytes::from(lines), base))
     }
 
     /// An error at `at` bytes into the lines that begin at `base`, with the
@@ -190,7 +194,8 @@ pub(crate) fn decode(
     want: AddFields,
     hasher: &KeyHasher,
 ) -> Result<FileActions> {
-    let mut decoder = Decoder::new(want, hasher);
+    let bytes = unit.iter().map(TextSlice::bytes).sum::<u64>();
+    let mut decoder = Decoder::new(want, hasher, usize::try_from(bytes).unwrap_or(0));
     let mut ends = Vec::with_capacity(unit.len());
     for slice in unit {
         let (lines, base) = slice.lines(storage)?;
@@ -250,17 +255,19 @@ pub(crate) fn rare_actions(storage: &dyn Storage, name: &str, kinds: &[RareKind]
         let end = size.min(at + (1 << 20));
         let piece = storage.read_range(name, at..end)?;
         at = end;
-        let cut = memchr::memrchr(b'\n', &piece).map_or(0, |newline| newline + 1);
-        if cut > 0 {
-            if rest.is_empty() {
-                scan.lines(&piece[..cut], false)?;
-            } else {
-                rest.extend_from_slice(&piece[..cut]);
+        // The line that the last piece began ends with the first newline.
+        let mut begin = 0;
+        if !rest.is_empty() {
+            begin = memchr::memchr(b'\n', &piece).map_or(piece.len(), |newline| newline + 1);
+            rest.extend_from_slice(&piece[..begin]);
+            if rest.ends_with(b"\n") {
                 scan.lines(&rest, false)?;
                 rest.clear();
             }
         }
-        rest.extend_from_slice(&piece[cut..]);
+        let whole = memchr::memrchr(b'\n', &piece[begin..]).map_or(0, |newline| newline + 1);
+        scan.lines(&piece[begin..begin + whole], false)?;
+        rest.extend_from_slice(&piece[begin + whole..]);
         if rest.len() as u64 > LINE_BYTES_MAX {
             return Err(Error::limit(format!(
                 "{name}: a line has more than {LINE_BYTES_MAX} bytes"
@@ -360,9 +367,49 @@ struct Decoder<'a> {
     hasher: &'a KeyHasher,
     adds: AddBuilders,
     keys: Vec<ActionKey>,
+    /// The members of the last add and of the last remove.
+    add_shape: Shape,
+    remove_shape: Shape,
     scratch: Vec<u8>,
-    /// Another, for a value that is needed while the first is in use.
-    value: Vec<u8>,
+    value: Text,
+}
+
+/// The keys of an action's members in the order of the line before.
+///
+/// A writer spells every line alike, so one comparison with what came last
+/// time at this place does for searching the key's end and telling what it is.
+#[derive(Default)]
+struct Shape(Vec<(Vec<u8>, Option<AddField>)>);
+
+impl Shape {
+    /// More members than this are not remembered: no action has so many.
+    const MEMBERS_MAX: usize = 32;
+
+    /// What the member at `place` is, the cursor at its value; `None` after the
+    /// last one.
+    fn next(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        place: &mut usize,
+    ) -> Scan<Option<Option<AddField>>> {
+        let at = *place;
+        *place += 1;
+        if let Some((token, field)) = self.0.get(at)
+            && cursor.eat(token)
+        {
+            return Ok(Some(*field));
+        }
+        let begin = cursor.pos();
+        let Some(key) = cursor.next_key(&mut (at == 0))? else { return Ok(None) };
+        let field = field_of(key);
+        let member = (cursor.since(begin).to_vec(), field);
+        if let Some(known) = self.0.get_mut(at) {
+            *known = member;
+        } else if at == self.0.len() && at < Shape::MEMBERS_MAX {
+            self.0.push(member);
+        }
+        Ok(Some(field))
+    }
 }
 
 /// A deletion vector's descriptor in a line ("Deletion Vector Descriptor
@@ -377,13 +424,16 @@ struct DeletionVector<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    fn new(want: AddFields, hasher: &'a KeyHasher) -> Self {
+    /// A decoder of about `bytes` of lines.
+    fn new(want: AddFields, hasher: &'a KeyHasher, bytes: usize) -> Self {
         Decoder {
             hasher,
-            adds: AddBuilders::new(want),
+            adds: AddBuilders::new(want, bytes),
             keys: Vec::new(),
+            add_shape: Shape::default(),
+            remove_shape: Shape::default(),
             scratch: Vec::new(),
-            value: Vec::new(),
+            value: Text::default(),
         }
     }
 
@@ -403,9 +453,19 @@ impl<'a> Decoder<'a> {
     }
 
     fn line(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
-        cursor.begin_object()?;
-        let mut first = true;
-        let mut has_action = false;
+        // What most lines begin with, to the byte.
+        let plain = if cursor.eat(b"{\"add\":{") {
+            self.add(cursor)?;
+            true
+        } else if cursor.eat(b"{\"remove\":{") {
+            self.remove(cursor)?;
+            true
+        } else {
+            cursor.begin_object()?;
+            false
+        };
+        let mut first = !plain;
+        let mut has_action = plain;
         while let Some(key) = cursor.next_key(&mut first)? {
             let kind = ActionName::of(key);
             // A writer that spells the absent actions of a line as null is read.
@@ -416,23 +476,28 @@ impl<'a> Decoder<'a> {
                 return Err(cursor.fault("a line holds more than one action"));
             }
             match kind {
-                ActionName::Add => self.add(cursor)?,
-                ActionName::Remove => self.remove(cursor)?,
+                ActionName::Add => {
+                    cursor.begin_object()?;
+                    self.add(cursor)?;
+                }
+                ActionName::Remove => {
+                    cursor.begin_object()?;
+                    self.remove(cursor)?;
+                }
                 ActionName::Other | ActionName::Unknown => cursor.skip_value()?,
             }
         }
         Ok(())
     }
 
+    /// Decodes an add, the cursor behind its `{`.
     fn add(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
         let begin = cursor.pos();
-        cursor.begin_object()?;
-        let mut path = None;
         let mut vector = None;
         let mut seen = AddFields::default();
-        let mut first = true;
-        while let Some(key) = cursor.next_key(&mut first)? {
-            let Some(field) = field_of(key) else {
+        let mut place = 0;
+        while let Some(field) = self.add_shape.next(cursor, &mut place)? {
+            let Some(field) = field else {
                 cursor.skip_value()?;
                 continue;
             };
@@ -444,16 +509,12 @@ impl<'a> Decoder<'a> {
             }
             seen.insert(field);
             match field {
-                AddField::Path => {
-                    let raw = cursor.string()?;
-                    self.adds.path.append_json(raw).map_err(|what| cursor.fault(what))?;
-                    path = Some(raw);
-                }
+                AddField::Path => self.adds.path.append_next(cursor)?,
                 AddField::DeletionVector => vector = Some(deletion_vector(cursor)?),
-                _ => self.adds.value(field, cursor, &mut self.scratch)?,
+                _ => self.adds.value(field, cursor, &mut self.value)?,
             }
         }
-        if path.is_none() {
+        if !seen.has(AddField::Path) {
             cursor.seek(begin);
             return Err(cursor.fault("an add has no path"));
         }
@@ -465,14 +526,14 @@ impl<'a> Decoder<'a> {
         self.push_key(path, vector.as_ref(), true).map_err(|what| cursor.fault(what))
     }
 
+    /// Decodes the key of a remove, the cursor behind its `{`.
     fn remove(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
         let begin = cursor.pos();
-        cursor.begin_object()?;
         let mut path = None;
         let mut vector = None;
-        let mut first = true;
-        while let Some(key) = cursor.next_key(&mut first)? {
-            match field_of(key) {
+        let mut place = 0;
+        while let Some(field) = self.remove_shape.next(cursor, &mut place)? {
+            match field {
                 Some(field @ (AddField::Path | AddField::DeletionVector)) => {
                     let is_twice =
                         if field == AddField::Path { path.is_some() } else { vector.is_some() };
@@ -511,7 +572,7 @@ impl<'a> Decoder<'a> {
         let file = match vector {
             None => path,
             Some(vector) => {
-                let mut inline = Vec::new();
+                let mut inline = Text::default();
                 let storage_type =
                     vector.storage_type.resolve(&mut self.value).map_err(|_| SURROGATE)?;
                 let inline = vector.path_or_inline.resolve(&mut inline).map_err(|_| SURROGATE)?;
@@ -523,8 +584,6 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 }
-
-const SURROGATE: &str = "a string holds half of a surrogate pair, which is no text";
 
 /// The actions that a line can hold, as far as reconciliation tells them apart.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -560,7 +619,7 @@ impl ActionName {
 }
 
 fn field_of(key: RawStr<'_>) -> Option<AddField> {
-    let mut scratch = Vec::new();
+    let mut scratch = Text::default();
     Some(match key.resolve(&mut scratch).ok()? {
         b"path" => AddField::Path,
         b"partitionValues" => AddField::PartitionValues,
@@ -648,7 +707,10 @@ struct AddBuilders {
 }
 
 impl AddBuilders {
-    fn new(want: AddFields) -> Self {
+    /// Builders for about `bytes` of lines.
+    fn new(want: AddFields, bytes: usize) -> Self {
+        // Statistics are most of a line, and shrink as they are unescaped.
+        let stats = if want.has(AddField::Stats) { bytes / 4 * 3 } else { 0 };
         AddBuilders {
             want,
             path: Utf8Builder::default(),
@@ -656,7 +718,7 @@ impl AddBuilders {
             modification_time: TimestampMillisecondBuilder::new(),
             data_change: BooleanBuilder::new(),
             partition_values: MapBuilder::default(),
-            stats: Utf8Builder::default(),
+            stats: Utf8Builder::with_room(stats),
             num_records: Int64Builder::new(),
             tags: MapBuilder::default(),
             base_row_id: Int64Builder::new(),
@@ -668,12 +730,7 @@ impl AddBuilders {
 
     /// Appends the value that comes next, or skips it where its column is not
     /// wanted.
-    fn value(
-        &mut self,
-        field: AddField,
-        cursor: &mut Cursor<'_>,
-        scratch: &mut Vec<u8>,
-    ) -> Scan<()> {
+    fn value(&mut self, field: AddField, cursor: &mut Cursor<'_>, scratch: &mut Text) -> Scan<()> {
         let wants_records = field == AddField::Stats && self.want.has(AddField::NumRecords);
         if !self.want.has(field) && !wants_records {
             // A number is checked even so: a size that is none is a corrupt log.
@@ -690,19 +747,15 @@ impl AddBuilders {
             AddField::DefaultRowCommitVersion => {
                 self.default_row_commit_version.append_value(cursor.i64()?);
             }
-            AddField::ClusteringProvider => {
-                let raw = cursor.string()?;
-                self.clustering_provider.append_json(raw).map_err(|what| cursor.fault(what))?;
-            }
+            AddField::ClusteringProvider => self.clustering_provider.append_next(cursor)?,
             AddField::PartitionValues => self.partition_values.append_json(cursor)?,
             AddField::Tags => self.tags.append_json(cursor)?,
             AddField::Stats => {
-                let raw = cursor.string()?;
                 let text = if self.want.has(AddField::Stats) {
-                    self.stats.append_json(raw).map_err(|what| cursor.fault(what))?;
+                    self.stats.append_next(cursor)?;
                     self.stats.last()
                 } else {
-                    raw.resolve(scratch).map_err(|_| cursor.fault(SURROGATE))?
+                    cursor.string()?.resolve(scratch).map_err(|_| cursor.fault(SURROGATE))?
                 };
                 if wants_records {
                     let records = std::str::from_utf8(text).ok().and_then(num_records);
@@ -812,7 +865,7 @@ impl Default for Nulls {
 /// Builds strings from raw JSON: each is unescaped where it will stay.
 #[derive(Default)]
 struct Utf8Builder {
-    values: Vec<u8>,
+    values: Text,
     ends: Vec<i32>,
     nulls: Nulls,
 }
@@ -824,13 +877,24 @@ impl Utf8Builder {
         self.ends.len()
     }
 
-    fn append_json(&mut self, raw: RawStr<'_>) -> Result<(), &'static str> {
+    /// Empty, with room for about `bytes` of text.
+    fn with_room(bytes: usize) -> Self {
+        Utf8Builder { values: Text::with_room(bytes), ..Utf8Builder::default() }
+    }
+
+    /// Appends the string that is next.
+    fn append_next(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
+        cursor.string_into(&mut self.values)?;
+        self.end(true).map_err(|what| cursor.fault(what))
+    }
+
+    fn append_raw(&mut self, raw: RawStr<'_>) -> Result<(), &'static str> {
         raw.append_to(&mut self.values).map_err(|_| SURROGATE)?;
         self.end(true)
     }
 
     fn append_bytes(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
-        self.values.extend_from_slice(bytes);
+        self.values.push(bytes);
         self.end(true)
     }
 
@@ -852,12 +916,12 @@ impl Utf8Builder {
             [.., before, _] => before as usize,
             _ => 0,
         };
-        &self.values[begin..]
+        &self.values.as_slice()[begin..]
     }
 
     fn finish(mut self) -> Result<StringArray> {
         let nulls = self.nulls.0.finish();
-        StringArray::try_new(offsets(&self.ends), self.values.into(), nulls)
+        StringArray::try_new(offsets(&self.ends), self.values.into_vec().into(), nulls)
             .map_err(|e| Error::bug(format!("decoded strings: {e}")))
     }
 }
@@ -883,17 +947,18 @@ impl MapBuilder {
         cursor.begin_object()?;
         let mut first = true;
         while let Some(key) = cursor.next_key(&mut first)? {
-            self.keys.append_json(key).map_err(|what| cursor.fault(what))?;
+            self.keys.append_raw(key).map_err(|what| cursor.fault(what))?;
             if cursor.null()? {
                 self.values.append_null();
                 continue;
             }
-            let appended = match cursor.peek() {
-                Some(b'"') => self.values.append_json(cursor.string()?),
-                // Spark reads a bare number or boolean of such a map as its text.
-                _ => self.values.append_bytes(cursor.scalar()?),
-            };
-            appended.map_err(|what| cursor.fault(what))?;
+            if cursor.peek() == Some(b'"') {
+                self.values.append_next(cursor)?;
+                continue;
+            }
+            // Spark reads a bare number or boolean of such a map as its text.
+            let text = cursor.scalar()?;
+            self.values.append_bytes(text).map_err(|what| cursor.fault(what))?;
         }
         self.end(true);
         Ok(())
@@ -941,8 +1006,8 @@ impl VectorBuilder {
     fn append(&mut self, vector: Option<&DeletionVector<'_>>) -> Result<(), &'static str> {
         match vector {
             Some(vector) => {
-                self.storage_type.append_json(vector.storage_type)?;
-                self.path_or_inline.append_json(vector.path_or_inline)?;
+                self.storage_type.append_raw(vector.storage_type)?;
+                self.path_or_inline.append_raw(vector.path_or_inline)?;
                 self.offset.append_option(vector.offset);
                 self.size_in_bytes.append_value(vector.size_in_bytes);
                 self.cardinality.append_value(vector.cardinality);

@@ -25,6 +25,53 @@ pub(crate) struct Cursor<'a> {
     pos: usize,
 }
 
+/// Bytes of strings, one after the other, with room kept behind them: a block
+/// is copied whole, and what it wrote too much is overwritten by the next.
+#[derive(Default)]
+pub(crate) struct Text {
+    /// Initialised up to its length; `used` of it is text.
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Text {
+    /// Empty, with room for about `bytes`.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Text { bytes: vec![0; bytes], used: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.used
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.used]
+    }
+
+    pub(crate) fn into_vec(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.used);
+        self.bytes
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
+        self.bytes[self.used..self.used + bytes.len()].copy_from_slice(bytes);
+        self.used += bytes.len();
+    }
+
+    #[inline]
+    fn make_room(&mut self, room: usize) {
+        if self.bytes.len() - self.used < room {
+            self.grow(room);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, room: usize) {
+        self.bytes.resize((self.used + room).max(self.bytes.len() * 2), 0);
+    }
+}
+
 /// The raw text between two quotes: its escapes are checked, not resolved.
 #[derive(Clone, Copy)]
 pub(crate) struct RawStr<'a> {
@@ -135,9 +182,88 @@ impl<'a> Cursor<'a> {
             return Err(self.expected("a string"));
         }
         let begin = self.pos + 1;
-        let (end, has_escapes) = self.string_end(begin)?;
+        let (end, has_escapes) = self.string_end(begin, begin)?;
         self.pos = end + 1;
         Ok(RawStr { bytes: &self.bytes[begin..end], has_escapes })
+    }
+
+    /// Appends the string that is next to `out`, its escapes resolved: one pass
+    /// finds its end and copies it.
+    ///
+    /// A run between two escapes is copied as one block of fixed size. The
+    /// escapes of statistics are quotes nearly all, and those only drop a byte.
+    pub(crate) fn string_into(&mut self, out: &mut Text) -> Scan<()> {
+        if self.peek() != Some(b'"') {
+            return Err(self.expected("a string"));
+        }
+        let begin = self.pos + 1;
+        let mut at = begin;
+        // A block may be copied from any place in the block at hand.
+        while let Some(window) = self.bytes.get(at..at + 2 * LANES) {
+            out.make_room(2 * LANES);
+            let block = u8x32::new(window[..LANES].try_into().unwrap_or([0; LANES]));
+            let controls = block.simd_eq(block.min(u8x32::splat(0x1f))).to_bitmask();
+            let mut special = mask(block, b'"') | mask(block, b'\\') | controls;
+            // Where in the window the run that is not yet copied begins.
+            let mut run = 0;
+            let next = loop {
+                let target = &mut out.bytes[out.used..out.used + LANES];
+                target.copy_from_slice(&window[run..run + LANES]);
+                if special == 0 {
+                    out.used += LANES - run;
+                    break LANES;
+                }
+                let stop = special.trailing_zeros() as usize;
+                out.used += stop - run;
+                if window[stop] != b'\\' {
+                    self.pos = at + stop + 1;
+                    return if window[stop] == b'"' {
+                        Ok(())
+                    } else {
+                        Err(self.bad_end(begin, at + stop))
+                    };
+                }
+                let letter = window[stop + 1];
+                if !matches!(letter, b'"' | b'\\' | b'/') {
+                    let mut from = at + stop;
+                    self.check_escape(from + 1)?;
+                    let unescaped =
+                        unescape_one(self.bytes, &mut from, &mut out.bytes, &mut out.used);
+                    unescaped.map_err(|LoneSurrogate| self.fault(SURROGATE))?;
+                    break from - at;
+                }
+                // The letter stands for itself: it begins the next run.
+                run = stop + 1;
+                special &= u32::MAX.checked_shl(stop as u32 + 2).unwrap_or(0);
+                if run == LANES {
+                    out.bytes[out.used] = letter;
+                    out.used += 1;
+                    break LANES + 1;
+                }
+            };
+            at += next;
+        }
+        // The end of the text is near: find the string's end, then resolve.
+        let (end, _) = self.string_end(begin, at)?;
+        self.pos = end + 1;
+        let rest = RawStr { bytes: &self.bytes[at..end], has_escapes: true };
+        rest.append_to(out).map_err(|LoneSurrogate| self.fault(SURROGATE))
+    }
+
+    /// Steps over `token` if it is next, to the byte: a key with its quotes and
+    /// colon, as the line before had it.
+    #[inline]
+    pub(crate) fn eat(&mut self, token: &[u8]) -> bool {
+        let is_next = self.bytes.get(self.pos..).is_some_and(|rest| rest.starts_with(token));
+        if is_next {
+            self.pos += token.len();
+        }
+        is_next
+    }
+
+    /// The text from `begin` to here.
+    pub(crate) fn since(&self, begin: usize) -> &'a [u8] {
+        &self.bytes[begin..self.pos]
     }
 
     /// The raw text of a number, `true` or `false`.
@@ -278,13 +404,13 @@ impl<'a> Cursor<'a> {
         Ok(&self.bytes[begin..end])
     }
 
-    /// Where the string that begins at `from` ends: the place of its closing
-    /// quote, and whether it has escapes.
+    /// Where the string that begins at `begin` ends, searched from `from`: the
+    /// place of its closing quote, and whether there are escapes on the way.
     ///
     /// In each block of 32 bytes, three comparisons mark quotes, backslashes
     /// and control characters; arithmetic on the masks finds which of them a
     /// backslash escapes, without a loop over the escapes.
-    fn string_end(&self, from: usize) -> Scan<(usize, bool)> {
+    fn string_end(&self, begin: usize, from: usize) -> Scan<(usize, bool)> {
         let mut at = from;
         let mut has_escapes = false;
         // Whether the first byte of the next block is escaped.
@@ -312,17 +438,21 @@ impl<'a> Cursor<'a> {
                 let stop = at + upto as usize;
                 return match self.bytes.get(stop) {
                     Some(b'"') => Ok((stop, has_escapes)),
-                    None | Some(b'\n') => {
-                        Err(Box::new(Fault { at: from, what: "a string does not end".into() }))
-                    }
-                    Some(_) => Err(Box::new(Fault {
-                        at: stop,
-                        what: "a control character stands bare in a string".into(),
-                    })),
+                    _ => Err(self.bad_end(begin, stop)),
                 };
             }
             at += LANES;
         }
+    }
+
+    /// Why the string that begins at `begin` stops at `stop`, where no quote is.
+    #[cold]
+    fn bad_end(&self, begin: usize, stop: usize) -> Box<Fault> {
+        let (at, what) = match self.bytes.get(stop) {
+            None | Some(b'\n') => (begin, "a string does not end"),
+            Some(_) => (stop, "a control character stands bare in a string"),
+        };
+        Box::new(Fault { at, what: what.into() })
     }
 
     /// The block that begins at `at`; past the text's end it holds NULs, which
@@ -380,11 +510,10 @@ fn escaped(backslashes: u32, carry: &mut bool) -> u32 {
 impl<'a> RawStr<'a> {
     /// Whether the string is `text`.
     pub(crate) fn is(self, text: &str) -> bool {
-        if self.has_escapes {
-            let mut unescaped = Vec::new();
-            return self.append_to(&mut unescaped).is_ok() && unescaped == text.as_bytes();
+        match self.has_escapes {
+            true => self.resolve(&mut Text::default()).is_ok_and(|bytes| bytes == text.as_bytes()),
+            false => self.bytes == text.as_bytes(),
         }
-        self.bytes == text.as_bytes()
     }
 
     /// The bytes, where no escape has to be resolved.
@@ -393,55 +522,43 @@ impl<'a> RawStr<'a> {
     }
 
     /// The bytes, with escapes resolved into `scratch` where there are any.
-    pub(crate) fn resolve<'s>(self, scratch: &'s mut Vec<u8>) -> Result<&'s [u8], LoneSurrogate>
+    pub(crate) fn resolve<'s>(self, scratch: &'s mut Text) -> Result<&'s [u8], LoneSurrogate>
     where
         'a: 's,
     {
         if !self.has_escapes {
             return Ok(self.bytes);
         }
-        scratch.clear();
+        scratch.used = 0;
         self.append_to(scratch)?;
-        Ok(scratch)
+        Ok(scratch.as_slice())
     }
 
     /// Appends the string's bytes to `out`, escapes resolved. What is appended
     /// is UTF-8, as the text was.
-    pub(crate) fn append_to(self, out: &mut Vec<u8>) -> Result<(), LoneSurrogate> {
+    pub(crate) fn append_to(self, out: &mut Text) -> Result<(), LoneSurrogate> {
         if !self.has_escapes {
-            out.extend_from_slice(self.bytes);
+            out.push(self.bytes);
             return Ok(());
         }
-        let source = self.bytes;
-        let begin = out.len();
-        // Room for a whole block after the last byte: each run between two
-        // escapes is copied as one block of fixed size, and what it wrote too
-        // much is overwritten by the next.
-        out.resize(begin + source.len() + LANES, 0);
-        let (mut from, mut to) = (0, begin);
-        while let Some(block) = source.get(from..from + LANES) {
-            out[to..to + LANES].copy_from_slice(block);
-            let lanes = u8x32::new(block.try_into().unwrap_or([0; LANES]));
-            let run = (mask(lanes, b'\\').trailing_zeros() as usize).min(LANES);
-            from += run;
-            to += run;
-            if run < LANES {
-                unescape_one(source, &mut from, out, &mut to)?;
-            }
-        }
-        while let Some(&byte) = source.get(from) {
+        // No escape is shorter than what it stands for.
+        out.make_room(self.bytes.len());
+        let mut from = 0;
+        while let Some(&byte) = self.bytes.get(from) {
             if byte == b'\\' {
-                unescape_one(source, &mut from, out, &mut to)?;
+                unescape_one(self.bytes, &mut from, &mut out.bytes, &mut out.used)?;
             } else {
-                out[to] = byte;
+                out.bytes[out.used] = byte;
                 from += 1;
-                to += 1;
+                out.used += 1;
             }
         }
-        out.truncate(to);
         Ok(())
     }
 }
+
+/// What a fault says of a [`LoneSurrogate`].
+pub(crate) const SURROGATE: &str = "a string holds half of a surrogate pair, which is no text";
 
 /// Half of a UTF-16 pair: no text that UTF-8 can hold.
 #[derive(Debug)]
@@ -510,9 +627,24 @@ mod tests {
         let mut cursor = Cursor::new(text);
         let raw = cursor.string().map_err(|f| f.what)?;
         cursor.end_of_line().map_err(|f| f.what)?;
-        let mut out = b"before".to_vec();
-        raw.append_to(&mut out).map_err(|_| "surrogate")?;
-        Ok(String::from_utf8(out).unwrap()["before".len()..].to_owned())
+        let resolved = raw.resolve(&mut Text::default()).map(<[u8]>::to_vec);
+        let resolved = resolved.map_err(|_| SURROGATE.to_owned());
+
+        // The pass that copies while it searches says the same, near the end of
+        // a text and far from it.
+        for after in ["", "\n", &format!("\n{}", "x".repeat(100))] {
+            let text = format!("{text}{after}");
+            let mut cursor = Cursor::new(&text);
+            let mut out = Text::default();
+            out.push(b"before");
+            let copied = cursor.string_into(&mut out).map_err(|f| f.what);
+            assert_eq!(copied.is_ok(), resolved.is_ok(), "{text}");
+            if let Ok(resolved) = &resolved {
+                assert_eq!(out.as_slice(), [b"before", &resolved[..]].concat(), "{text}");
+                assert!(matches!(cursor.peek(), None | Some(b'\n')), "{text}");
+            }
+        }
+        resolved.map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
     #[test]
@@ -618,9 +750,23 @@ mod tests {
     }
 
     #[test]
+    fn a_string_that_does_not_end_is_a_fault_near_the_text_s_end_and_far_from_it() {
+        for text in ["\"abc", "\"abc\n", "\"a\u{1}b\"", "\"a\\xb\""] {
+            for after in ["", &"y".repeat(200)] {
+                let text = format!("{text}{}{after}", if after.is_empty() { "" } else { "\n" });
+                let raw = Cursor::new(&text).string().map(|_| ()).map_err(|f| (f.at, f.what));
+                let mut out = Text::default();
+                let copied = Cursor::new(&text).string_into(&mut out).map_err(|f| (f.at, f.what));
+                assert_eq!(raw, copied, "{text}");
+                assert!(raw.is_err(), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn half_a_surrogate_pair_is_no_text() {
         for text in [r#""\ud800""#, r#""\udc00""#, r#""\ud800\u0041""#] {
-            assert_eq!(string(text), Err("surrogate".into()), "{text}");
+            assert_eq!(string(text), Err(SURROGATE.into()), "{text}");
         }
     }
 

@@ -6,9 +6,9 @@
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -149,8 +149,15 @@ impl Storage for LocalStorage {
             return Err(short());
         }
         let len = usize::try_from(range.end - range.start).map_err(|_| short())?;
-        let mut bytes = vec![0; len];
-        file.read_exact_at(&mut bytes, range.start).map_err(|e| io_error(&e, &escaped(name)))?;
+        let fail = |e: io::Error| io_error(&e, &escaped(name));
+        // Read into spare capacity: filling it with zeros first costs a pass.
+        let mut bytes = Vec::with_capacity(len);
+        let mut file = file;
+        file.seek(SeekFrom::Start(range.start)).map_err(fail)?;
+        file.take(range.end - range.start).read_to_end(&mut bytes).map_err(fail)?;
+        if bytes.len() != len {
+            return Err(short());
+        }
         Ok(Bytes::from(bytes))
     }
 
