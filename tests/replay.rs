@@ -437,23 +437,26 @@ fn the_same_path_in_two_commits_is_no_conflict() {
 
 // A commit so big that several workers decode it.
 
-const MANY: usize = 40_000;
+/// Adds that are more bytes than a snapshot reads in one piece.
+const MANY: usize = 5_000;
+/// Adds that are more bytes than two decode units.
+const SOME: usize = 2_300;
 
-/// A commit of 40,000 adds in some 19 MiB; with characters of two and four
-/// bytes, so that a cut in the wrong place would show.
-fn big_commit() -> Vec<Action> {
-    let padding = "é🦀".repeat(65);
+/// A commit of so many adds, each some 1.9 KiB; mostly characters of two and
+/// four bytes, so that a cut in the wrong place would show.
+fn big_commit(adds: usize) -> Vec<Action> {
+    let padding = "é🦀".repeat(300);
     let stats = |n: usize| format!(r#"{{"numRecords":{n},"padding":"{padding}"}}"#);
-    (0..MANY).map(|n| add(&format!("part-{n:05}")).size(n as i64).stats(&stats(n))).collect()
+    (0..adds).map(|n| add(&format!("part-{n:05}")).size(n as i64).stats(&stats(n))).collect()
 }
 
 #[test]
 fn a_big_commit_reads_as_its_lines() {
     let table = table()
         .commit([add("part-00007").size(99), add("part-99999")])
-        .commit(big_commit())
-        .commit([remove("part-00001"), remove("part-39999"), remove("part-20000")]);
-    assert!(std::fs::metadata(table.log().join(commit_name(2))).unwrap().len() > 16 << 20);
+        .commit(big_commit(MANY))
+        .commit([remove("part-00001"), remove("part-04999"), remove("part-02500")]);
+    assert!(std::fs::metadata(table.log().join(commit_name(2))).unwrap().len() > 8 << 20);
 
     let rows = table.listing().columns(["path", "size", "num_records"]).with_few_readers().rows();
     let live = table.state().live_files();
@@ -467,14 +470,16 @@ fn a_big_commit_reads_as_its_lines() {
     }
 }
 
-/// The big commit with a line before and a line after it.
+/// A big commit with a line before and a line after it, which are in two
+/// decode units with a third between them.
 fn big_commit_between(first: &Action, last: &Action) -> Vec<u8> {
     static LINES: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let mut lines = Vec::new();
-        for action in big_commit() {
+        for action in big_commit(SOME) {
             lines.extend(action.line());
             lines.push(b'\n');
         }
+        assert!(lines.len() > 4 << 20);
         lines
     });
     [first.line().as_slice(), b"\n", LINES.as_slice(), last.line().as_slice()].concat()
@@ -498,7 +503,7 @@ fn a_replaced_deletion_vector_may_span_a_big_commit() {
         let table = dv_table().commit([add("c")]).commit_bytes(2, &big_commit_between(first, last));
         let listing = table.listing().columns(["path", "deletion_vector"]).with_few_readers();
         let rows = listing.rows();
-        assert_eq!(rows.len(), MANY + 1);
+        assert_eq!(rows.len(), SOME + 1);
         assert_eq!(rows[0]["path"], "c");
         assert_eq!(rows[0]["deletion_vector"]["path_or_inline_dv"], dv(1)["pathOrInlineDv"]);
     }
@@ -517,11 +522,11 @@ fn the_last_action_wins_across_a_big_commit() {
 
 #[test]
 fn a_broken_line_of_a_big_commit_is_named_by_its_number() {
-    let mut commit = big_commit();
-    commit[30_000] = raw_line("{\"add\":");
+    let mut commit = big_commit(MANY);
+    commit[3_750] = raw_line("{\"add\":");
     let table = table().commit(commit);
     let result = table.listing().columns(["path"]).with_few_readers().try_live_files();
-    assert_corrupt_line(result, 1, 30_001);
+    assert_corrupt_line(result, 1, 3_751);
 }
 
 // Columns.

@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod actions;
+mod c_readers;
 mod checkpoint;
 mod oracle;
 mod readers;

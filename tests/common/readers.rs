@@ -1,6 +1,7 @@
 //! One corpus, every reader: each listing is read serially, which is the
 //! oracle, and then by every other reader, and all must agree on every batch
 //! and every error.
+use super::c_readers::{ArrowStream, CStream};
 use super::values::{rows_of, sorted_by_path};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -14,11 +15,11 @@ use std::time::Duration;
 /// Which table, which version, which columns.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    table: PathBuf,
-    version: Option<u64>,
-    columns: Option<Vec<String>>,
-    batch_rows: Option<usize>,
-    last_action_wins: bool,
+    pub(super) table: PathBuf,
+    pub(super) version: Option<u64>,
+    pub(super) columns: Option<Vec<String>>,
+    pub(super) batch_rows: Option<usize>,
+    pub(super) last_action_wins: bool,
     few_readers: bool,
 }
 
@@ -34,6 +35,12 @@ pub struct Outcome {
 pub trait Reader {
     fn name(&self) -> String;
     fn read(&self, listing: &Listing) -> Outcome;
+
+    /// How this reader tells `error`, which came before or after the stream had
+    /// `started`.
+    fn told(&self, error: &Error, _started: bool) -> Error {
+        error.clone()
+    }
 }
 
 /// An engine with `threads` workers, one for all tests of a process.
@@ -57,6 +64,10 @@ pub fn every_reader() -> Vec<Box<dyn Reader>> {
     readers.push(Box::new(RustIterator { threads: 2, units: None, bytes: Some(1) }));
     readers.push(Box::new(RustIterator { threads: 0, units: Some(8), bytes: None }));
     readers.push(Box::new(RustNextWithin));
+    for threads in [0, 2] {
+        readers.push(Box::new(CStream { threads }));
+        readers.push(Box::new(ArrowStream { threads }));
+    }
     readers
 }
 
@@ -66,6 +77,7 @@ pub fn few_readers() -> Vec<Box<dyn Reader>> {
         Box::new(RustIterator { threads: 1, units: Some(1), bytes: None }),
         Box::new(RustIterator { threads: 4, units: Some(8), bytes: None }),
         Box::new(RustIterator { threads: 2, units: None, bytes: Some(1) }),
+        Box::new(CStream { threads: 2 }),
     ]
 }
 
@@ -114,7 +126,7 @@ impl Listing {
         let readers = if self.few_readers { few_readers() } else { every_reader() };
         for reader in readers {
             let found = reader.read(self);
-            expected.assert_same(&found, &format!("{} of {}", reader.name(), self.table.display()));
+            expected.assert_same(&found, &*reader, &self.table);
         }
         expected
     }
@@ -191,7 +203,7 @@ impl Listing {
 }
 
 impl Outcome {
-    fn failed(error: Error) -> Self {
+    pub(super) fn failed(error: Error) -> Self {
         Outcome { schema: None, batches: Vec::new(), error: Some(error) }
     }
 
@@ -203,9 +215,11 @@ impl Outcome {
     }
 
     #[track_caller]
-    fn assert_same(&self, found: &Outcome, reader: &str) {
+    fn assert_same(&self, found: &Outcome, by: &dyn Reader, table: &Path) {
+        let reader = format!("{} of {}", by.name(), table.display());
+        let expected = self.error.as_ref().map(|error| by.told(error, self.schema.is_some()));
         let text = |error: &Option<Error>| error.as_ref().map(Error::to_string);
-        assert_eq!(text(&self.error), text(&found.error), "the error by {reader}");
+        assert_eq!(text(&expected), text(&found.error), "the error by {reader}");
         assert_eq!(self.schema, found.schema, "the schema by {reader}");
         let rows = |batches: &[RecordBatch]| -> Vec<_> {
             batches.iter().map(RecordBatch::num_rows).collect()
@@ -231,7 +245,7 @@ impl Reader for RustIterator {
 
     fn read(&self, listing: &Listing) -> Outcome {
         match listing.start(self) {
-            Ok(stream) => drained(stream, Iterator::next),
+            Ok(mut stream) => drained(stream.schema(), || stream.next()),
             Err(error) => Outcome::failed(error),
         }
     }
@@ -247,7 +261,9 @@ impl Reader for RustNextWithin {
     fn read(&self, listing: &Listing) -> Outcome {
         let how = RustIterator { threads: 2, units: Some(2), bytes: None };
         match listing.start(&how) {
-            Ok(stream) => drained(stream, |stream| stream.next_within(Duration::from_secs(60))),
+            Ok(mut stream) => {
+                drained(stream.schema(), || stream.next_within(Duration::from_secs(60)))
+            }
             Err(error) => Outcome::failed(error),
         }
     }
@@ -255,14 +271,13 @@ impl Reader for RustNextWithin {
 
 /// All that a stream gives. On the way: no batch is empty, each has the
 /// stream's schema, the end comes again, and so does an error.
-fn drained(
-    mut stream: FileStream,
-    next: impl Fn(&mut FileStream) -> Option<Result<RecordBatch, Error>>,
+pub(super) fn drained(
+    schema: SchemaRef,
+    mut next: impl FnMut() -> Option<Result<RecordBatch, Error>>,
 ) -> Outcome {
-    let schema = stream.schema();
     let mut batches = Vec::new();
     let error = loop {
-        match next(&mut stream) {
+        match next() {
             Some(Ok(batch)) => {
                 assert_eq!(batch.schema(), schema, "each batch has the stream's schema");
                 assert_ne!(batch.num_rows(), 0, "a batch without rows");
@@ -270,7 +285,7 @@ fn drained(
             }
             Some(Err(error)) => {
                 for _ in 0..2 {
-                    let again = next(&mut stream).expect("the error again, not the end");
+                    let again = next().expect("the error again, not the end");
                     let again = again.expect_err("the error again, not a batch");
                     assert_eq!(again.to_string(), error.to_string(), "the same error again");
                 }
@@ -278,7 +293,7 @@ fn drained(
             }
             None => {
                 for _ in 0..2 {
-                    assert!(next(&mut stream).is_none(), "the end again");
+                    assert!(next().is_none(), "the end again");
                 }
                 break None;
             }
