@@ -51,7 +51,7 @@ FIELD(engine_scan_options, window_units, 40);
 FIELD(engine_scan_options, batch_rows, 48);
 FIELD(engine_scan_options, flags, 56);
 
-SIZE(engine_progress, 56);
+SIZE(engine_progress, 72);
 FIELD(engine_progress, struct_size, 0);
 FIELD(engine_progress, units_planned, 8);
 FIELD(engine_progress, units_decoded, 16);
@@ -59,6 +59,8 @@ FIELD(engine_progress, bytes_read, 24);
 FIELD(engine_progress, files_seen, 32);
 FIELD(engine_progress, batches_delivered, 40);
 FIELD(engine_progress, window_bytes_peak, 48);
+FIELD(engine_progress, window_bytes, 56);
+FIELD(engine_progress, partition_values_missing, 64);
 
 SIZE(struct ArrowSchema, 72);
 FIELD(struct ArrowSchema, release, 56);

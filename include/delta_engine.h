@@ -403,9 +403,18 @@ typedef struct engine_progress {
      */
     uint64_t batches_delivered;
     /*
-     The most bytes that the window has held.
+     The most bytes that the window has held, by estimate.
      */
     uint64_t window_bytes_peak;
+    /*
+     Bytes in the window now: decoded or being decoded, and not delivered.
+     */
+    uint64_t window_bytes;
+    /*
+     Values of the column partition that are null because the log leaves
+     out their key.
+     */
+    uint64_t partition_values_missing;
 } engine_progress;
 
 #ifdef __cplusplus

@@ -77,6 +77,9 @@ mod schema;
 mod snapshot;
 mod storage;
 
+/// The version of arrow whose types cross this library's interface.
+pub use arrow;
+
 pub use actions::{Format, Metadata, Protocol};
 pub use engine::{Engine, EngineBuilder, Event, EventLevel};
 pub use error::{Error, ErrorKind, Result};
@@ -87,3 +90,8 @@ pub use scan::{
 pub use schema::{ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType};
 pub use snapshot::Snapshot;
 pub use storage::{FileStat, Storage};
+
+// The README's Rust is compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

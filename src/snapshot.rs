@@ -118,6 +118,9 @@ impl Snapshot {
             return Err(Error::unsupported(format!("type change {change}")));
         }
         let arrow_schema = Arc::new(schema::to_arrow(&schema));
+        for warning in &segment.warnings {
+            engine.event(EventLevel::Warning, warning);
+        }
         engine.event(
             EventLevel::Debug,
             &format!(

@@ -2,11 +2,12 @@
 mod common;
 
 use common::*;
-use delta_engine::{Error, ErrorKind};
+use delta_engine::{Engine, Error, ErrorKind, EventLevel};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 /// Versions 0 to 4; version `n` adds `n`.
 fn five_commits() -> TestTable {
@@ -472,4 +473,40 @@ fn a_file_that_vanishes_under_a_snapshot_is_an_error_that_names_it() {
         }
     }
     drop(table);
+}
+
+/// What an engine with a log callback was told while it opened `version`.
+fn warnings_of(table: &TestTable, version: u64) -> Vec<String> {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&told);
+    let engine = Engine::builder()
+        .threads(0)
+        .on_event(move |event| {
+            if event.level == EventLevel::Warning {
+                sink.lock().unwrap().push(event.message.to_owned());
+            }
+        })
+        .build()
+        .unwrap();
+    engine.snapshot_at(table.root().to_str().unwrap(), version).unwrap();
+    drop(engine);
+    Arc::into_inner(told).unwrap().into_inner().unwrap()
+}
+
+#[test]
+fn what_was_survived_is_told_to_the_host() {
+    let table = TestTable::new()
+        .commit([protocol(1, 2), metadata("id long"), add("0")])
+        .commit([add("1")])
+        .multi_part_checkpoint(2)
+        .commit([add("2")]);
+    assert_eq!(warnings_of(&table, 2), [""; 0]);
+    let part = "_delta_log/00000000000000000001.checkpoint.0000000002.0000000002.parquet";
+    let table = table.delete_file(part).last_checkpoint(r#"{"version":1,"size":4,"parts":2}"#);
+    let told = warnings_of(&table, 2);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("_last_checkpoint points to version 1"), "{told:?}");
+    assert!(told[1].contains("version 1 lacks a part"), "{told:?}");
+    // It does not matter to a version before it.
+    assert_eq!(warnings_of(&table, 0), [""; 0]);
 }

@@ -31,6 +31,9 @@ pub(crate) struct LogSegment {
     pub(crate) checkpoint: Option<CheckpointFiles>,
     /// Versions of the commits after the checkpoint, oldest first, without a gap.
     pub(crate) commits: Vec<u64>,
+    /// What was odd about the log and does not matter to this version: a line
+    /// each, for the host's log.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What this reader uses of `_last_checkpoint` ("Last Checkpoint File Schema"):
@@ -67,6 +70,7 @@ impl LogSegment {
     fn find(storage: &dyn Storage, wanted: Option<u64>) -> Result<LogSegment> {
         let hint = last_checkpoint(storage)
             .filter(|hint| wanted.is_none_or(|wanted| hint.version <= wanted));
+        let mut warnings = Vec::new();
         if let Some(hint) = hint {
             let listing = Listing::new(storage, hint.version)?;
             // A hint that is older than the newest checkpoint is still a good
@@ -75,12 +79,17 @@ impl LogSegment {
                 let is_same = checkpoint.version == hint.version
                     && checkpoint.names.len() == hint.parts.unwrap_or(1);
                 checkpoint.said = is_same.then_some(hint);
-                return listing.segment(Some(checkpoint), wanted);
+                return listing.segment(Some(checkpoint), wanted, warnings);
             }
+            warnings.push(format!(
+                "{} points to version {}, where no complete checkpoint is: the whole log is listed",
+                path::LAST_CHECKPOINT,
+                hint.version
+            ));
         }
         let listing = Listing::new(storage, 0)?;
         let checkpoint = listing.newest_checkpoint(wanted);
-        listing.segment(checkpoint, wanted)
+        listing.segment(checkpoint, wanted, warnings)
     }
 }
 
@@ -128,8 +137,13 @@ impl Listing {
         self,
         checkpoint: Option<CheckpointFiles>,
         wanted: Option<u64>,
+        mut warnings: Vec<String>,
     ) -> Result<LogSegment> {
         let first = checkpoint.as_ref().map_or(0, |c| c.version + 1);
+        let newer = self.checkpoints.range(first..).map(|(&version, _)| version);
+        warnings.extend(newer.filter(|&v| wanted.is_none_or(|wanted| v <= wanted)).map(
+            |version| format!("the checkpoint of version {version} lacks a part and is ignored"),
+        ));
         let begin = self.commits.partition_point(|&v| v < first);
         let end = self.commits.partition_point(|&v| wanted.is_none_or(|wanted| v <= wanted));
         let commits = self.commits.get(begin..end).unwrap_or_default().to_vec();
@@ -168,7 +182,7 @@ impl Listing {
                 )),
             });
         }
-        Ok(LogSegment { version, checkpoint, commits })
+        Ok(LogSegment { version, checkpoint, commits, warnings })
     }
 }
 

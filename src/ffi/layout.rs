@@ -49,7 +49,7 @@ layout!(
     flags: 56,
 );
 layout!(
-    engine_progress: 56,
+    engine_progress: 72,
     struct_size: 0,
     units_planned: 8,
     units_decoded: 16,
@@ -57,6 +57,8 @@ layout!(
     files_seen: 32,
     batches_delivered: 40,
     window_bytes_peak: 48,
+    window_bytes: 56,
+    partition_values_missing: 64,
 );
 layout!(FFI_ArrowSchema: 72);
 layout!(FFI_ArrowArray: 80);

@@ -49,8 +49,13 @@ pub struct engine_progress {
     pub files_seen: u64,
     /// Batches delivered.
     pub batches_delivered: u64,
-    /// The most bytes that the window has held.
+    /// The most bytes that the window has held, by estimate.
     pub window_bytes_peak: u64,
+    /// Bytes in the window now: decoded or being decoded, and not delivered.
+    pub window_bytes: u64,
+    /// Values of the column partition that are null because the log leaves
+    /// out their key.
+    pub partition_values_missing: u64,
 }
 
 // SAFETY: repr(C) with struct_size first; integers accept any bits.
@@ -64,6 +69,8 @@ unsafe impl SizedStruct for engine_progress {
         files_seen: 0,
         batches_delivered: 0,
         window_bytes_peak: 0,
+        window_bytes: 0,
+        partition_values_missing: 0,
     };
 }
 
@@ -297,6 +304,8 @@ pub extern "C" fn engine_stream_progress(
             files_seen: progress.files_seen,
             batches_delivered: progress.batches_delivered,
             window_bytes_peak: progress.window_bytes_peak,
+            window_bytes: progress.window_bytes,
+            partition_values_missing: progress.partition_values_missing,
         };
         // SAFETY: NULL, or a struct that says its size: the header asks for it.
         unsafe { input::write_struct(out, &progress) }
