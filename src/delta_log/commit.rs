@@ -236,25 +236,21 @@ pub(crate) fn rare_actions(storage: &dyn Storage, name: &str, kinds: &[RareKind]
     /// More than this is read in pieces and not kept.
     const WHOLE_BYTES_MAX: u64 = 8 << 20;
 
-    let mut size = storage.stat(name)?.size;
+    let (mut piece, mut size) = storage.read_head(name, WHOLE_BYTES_MAX)?;
     if size == 0 {
         // A file system without atomic creation can show a commit before its
         // content: look again. A commit without actions is one all the same.
-        size = storage.stat(name)?.size;
+        (piece, size) = storage.read_head(name, WHOLE_BYTES_MAX)?;
     }
     let mut scan = RareScan { name, kinds, actions: Vec::new(), line: 0 };
-    if size <= WHOLE_BYTES_MAX {
-        let bytes = storage.read(name)?;
-        scan.lines(&bytes, true)?;
+    let mut at = piece.len() as u64;
+    if at == size {
+        scan.lines(&piece, true)?;
         scan.check_once()?;
-        return Ok(Rare { actions: scan.actions, size: bytes.len() as u64, bytes: Some(bytes) });
+        return Ok(Rare { actions: scan.actions, size, bytes: Some(piece) });
     }
     let mut rest = Vec::new();
-    let mut at = 0;
-    while at < size {
-        let end = size.min(at + (1 << 20));
-        let piece = storage.read_range(name, at..end)?;
-        at = end;
+    loop {
         // The line that the last piece began ends with the first newline.
         let mut begin = 0;
         if !rest.is_empty() {
@@ -273,6 +269,12 @@ pub(crate) fn rare_actions(storage: &dyn Storage, name: &str, kinds: &[RareKind]
                 "{name}: a line has more than {LINE_BYTES_MAX} bytes"
             )));
         }
+        if at == size {
+            break;
+        }
+        let end = size.min(at + (1 << 20));
+        piece = storage.read_range(name, at..end)?;
+        at = end;
     }
     scan.lines(&rest, true)?;
     scan.check_once()?;

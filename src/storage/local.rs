@@ -121,44 +121,26 @@ impl Storage for LocalStorage {
         Ok(())
     }
 
-    fn read(&self, name: &str) -> Result<Bytes> {
-        let (mut file, metadata) = self.file(name)?;
-        // One byte more than the size, so that the end is seen without growing.
-        let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX - 1);
-        let mut bytes = Vec::new();
-        bytes
-            .try_reserve_exact(size + 1)
-            .map_err(|_| Error::limit(format!("{}: {size} bytes do not fit", escaped(name))))?;
-        file.read_to_end(&mut bytes).map_err(|e| io_error(&e, &escaped(name)))?;
-        Ok(Bytes::from(bytes))
+    fn read_head(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
+        let (file, metadata) = self.file(name)?;
+        let size = metadata.len();
+        Ok((read_exactly(file, size.min(limit), name)?, size))
     }
 
     fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
-        let (file, metadata) = self.file(name)?;
-        let short = || {
-            Error::storage(format!(
+        let (mut file, metadata) = self.file(name)?;
+        // Checked against the real size before anything is allocated.
+        if range.start > range.end || range.end > metadata.len() {
+            return Err(Error::storage(format!(
                 "{}: bytes {}..{} were wanted, the file has {}",
                 escaped(name),
                 range.start,
                 range.end,
                 metadata.len()
-            ))
-        };
-        // Checked against the real size before anything is allocated.
-        if range.start > range.end || range.end > metadata.len() {
-            return Err(short());
+            )));
         }
-        let len = usize::try_from(range.end - range.start).map_err(|_| short())?;
-        let fail = |e: io::Error| io_error(&e, &escaped(name));
-        // Read into spare capacity: filling it with zeros first costs a pass.
-        let mut bytes = Vec::with_capacity(len);
-        let mut file = file;
-        file.seek(SeekFrom::Start(range.start)).map_err(fail)?;
-        file.take(range.end - range.start).read_to_end(&mut bytes).map_err(fail)?;
-        if bytes.len() != len {
-            return Err(short());
-        }
-        Ok(Bytes::from(bytes))
+        file.seek(SeekFrom::Start(range.start)).map_err(|e| io_error(&e, &escaped(name)))?;
+        read_exactly(file, range.end - range.start, name)
     }
 
     fn stat(&self, name: &str) -> Result<FileStat> {
@@ -170,6 +152,27 @@ impl Storage for LocalStorage {
     fn root(&self) -> &str {
         &self.root_text
     }
+}
+
+/// The next `len` bytes, which the file was seen to have.
+///
+/// They are read into spare capacity, since filling it with zeros first costs a
+/// pass, and through `take`, which asks the system for nothing but the bytes.
+fn read_exactly(file: File, len: u64, name: &str) -> Result<Bytes> {
+    let mut bytes = Vec::new();
+    let capacity = usize::try_from(len).ok();
+    capacity
+        .and_then(|capacity| bytes.try_reserve_exact(capacity).ok())
+        .ok_or_else(|| Error::limit(format!("{}: {len} bytes do not fit", escaped(name))))?;
+    file.take(len).read_to_end(&mut bytes).map_err(|e| io_error(&e, &escaped(name)))?;
+    if bytes.len() as u64 != len {
+        return Err(Error::storage(format!(
+            "{}: {len} bytes were wanted and {} came: the file was cut while it was read",
+            escaped(name),
+            bytes.len()
+        )));
+    }
+    Ok(Bytes::from(bytes))
 }
 
 fn unix_ms(time: SystemTime) -> i64 {

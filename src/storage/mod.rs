@@ -38,8 +38,17 @@ pub trait Storage: Send + Sync {
     /// directory. An error of `visit` ends the listing and is returned.
     fn list(&self, dir: &str, from: &str, visit: &mut dyn FnMut(&str) -> Result<()>) -> Result<()>;
 
+    /// The first `limit` bytes of a file, or the whole of one that has no
+    /// more, and its size. A storage that can do it in one request should.
+    fn read_head(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
+        let size = self.stat(name)?.size;
+        Ok((self.read_range(name, 0..size.min(limit))?, size))
+    }
+
     /// The whole of a file.
-    fn read(&self, name: &str) -> Result<Bytes>;
+    fn read(&self, name: &str) -> Result<Bytes> {
+        Ok(self.read_head(name, u64::MAX)?.0)
+    }
 
     /// The bytes `range` of a file; a file that ends before `range.end` is an error.
     fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes>;
@@ -66,11 +75,8 @@ impl Metered {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
-    fn count(&self, read: Result<Bytes>) -> Result<Bytes> {
-        if let Ok(bytes) = &read {
-            self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        }
-        read
+    fn count(&self, bytes: &Bytes) {
+        self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     }
 }
 
@@ -79,12 +85,12 @@ impl Storage for Metered {
         self.inner.list(dir, from, visit)
     }
 
-    fn read(&self, name: &str) -> Result<Bytes> {
-        self.count(self.inner.read(name))
+    fn read_head(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
+        self.inner.read_head(name, limit).inspect(|(bytes, _)| self.count(bytes))
     }
 
     fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
-        self.count(self.inner.read_range(name, range))
+        self.inner.read_range(name, range).inspect(|bytes| self.count(bytes))
     }
 
     fn stat(&self, name: &str) -> Result<FileStat> {
