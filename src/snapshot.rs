@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result, escaped};
 use crate::features;
 use crate::read_ahead::{Cancel, Counters, Planned, ReadAhead};
 use crate::schema::{self, ColumnMappingMode, StructType};
-use crate::storage::{self, Storage};
+use crate::storage::{self, Metered, Storage};
 
 /// One version of one table. Cheap to clone; any thread may use it.
 #[derive(Clone)]
@@ -78,6 +78,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::snapshot_at`].
     pub fn snapshot_in(&self, storage: Arc<dyn Storage>, version: Option<u64>) -> Result<Snapshot> {
+        let storage: Arc<dyn Storage> = Arc::new(Metered::new(storage));
         let segment = match version {
             None => LogSegment::latest(storage.as_ref())?,
             Some(version) => LogSegment::at_version(storage.as_ref(), version)?,

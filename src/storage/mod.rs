@@ -60,7 +60,8 @@ pub trait Storage: Send + Sync {
     fn root(&self) -> &str;
 }
 
-/// A view of a storage that counts the bytes it reads.
+/// A view of a storage that counts the bytes it reads, and holds it to its word:
+/// a read that comes back short is an error, whoever wrote the storage.
 pub(crate) struct Metered {
     inner: Arc<dyn Storage>,
     bytes_read: AtomicU64,
@@ -75,8 +76,16 @@ impl Metered {
         self.bytes_read.load(Ordering::Relaxed)
     }
 
-    fn count(&self, bytes: &Bytes) {
-        self.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    fn check(&self, name: &str, bytes: &Bytes, wanted: u64) -> Result<()> {
+        let len = bytes.len() as u64;
+        self.bytes_read.fetch_add(len, Ordering::Relaxed);
+        if len == wanted {
+            return Ok(());
+        }
+        Err(Error::storage(format!(
+            "{}: {wanted} bytes were wanted and {len} came from the storage",
+            escaped(name)
+        )))
     }
 }
 
@@ -86,11 +95,16 @@ impl Storage for Metered {
     }
 
     fn read_head(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
-        self.inner.read_head(name, limit).inspect(|(bytes, _)| self.count(bytes))
+        let (bytes, size) = self.inner.read_head(name, limit)?;
+        self.check(name, &bytes, size.min(limit))?;
+        Ok((bytes, size))
     }
 
     fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
-        self.inner.read_range(name, range).inspect(|bytes| self.count(bytes))
+        let wanted = range.end.saturating_sub(range.start);
+        let bytes = self.inner.read_range(name, range)?;
+        self.check(name, &bytes, wanted)?;
+        Ok(bytes)
     }
 
     fn stat(&self, name: &str) -> Result<FileStat> {
