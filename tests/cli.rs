@@ -536,3 +536,20 @@ fn a_demo_that_is_kept_is_the_same_every_time() {
     let again = run(&["demo", "--keep", folder.path().to_str().unwrap()]);
     assert_fails_with_one_line(&again, "the folder is not empty");
 }
+
+#[test]
+fn the_demo_makes_a_table_of_the_shape_it_is_asked_for() {
+    let output = run(&["demo", "--shape", "small"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let out = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(out.contains("12 commits of 12 adds and 7 removes in all"), "{out}");
+    assert!(stderr(&output).contains("files         5\n"), "{}", stderr(&output));
+
+    let output = run(&["demo", "--shape", "sidecars_1m", "--files", "500"]);
+    let out = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(out.contains("a checkpoint of 500 adds and 2 removes in 20 sidecars"), "{out}");
+
+    let unknown = run(&["demo", "--shape", "round"]);
+    assert_eq!(unknown.status.code(), Some(2), "{}", stderr(&unknown));
+    assert!(stderr(&unknown).contains("checkpoint_4m"), "{}", stderr(&unknown));
+}

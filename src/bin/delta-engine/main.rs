@@ -8,6 +8,8 @@
 mod demo;
 mod describe;
 mod files;
+#[path = "../../../benches/log_shapes/mod.rs"]
+mod log_shapes;
 mod summary;
 mod text;
 mod values;
