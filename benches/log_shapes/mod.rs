@@ -19,12 +19,14 @@ mod data_file;
 
 use std::fs;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use data_file::DataFile;
 
 /// Everything that can go wrong here is a full disk or a mistake.
-pub(crate) type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// The seed of every table that nobody wants otherwise.
 pub(crate) const SEED: u64 = 0x00de_17a0;
@@ -126,6 +128,15 @@ impl Shape {
         Table { shape: self, files, seed: SEED }
     }
 
+    /// The table of `scale` times the shape's number, but for what is small
+    /// already.
+    pub(crate) fn scaled(self, scale: f64) -> Table {
+        match self.files {
+            0..100 => self.table(self.files),
+            files => self.table(((files as f64 * scale) as u64).max(1)),
+        }
+    }
+
     pub(crate) fn has_checkpoint(self) -> bool {
         matches!(self.layout, Layout::Checkpoint { .. })
     }
@@ -225,9 +236,22 @@ impl Table {
         self.checkpoint_adds() + self.commit_adds() - self.commit_removes()
     }
 
-    /// A name for the table's folder, which no other table has.
-    pub(crate) fn folder_name(&self) -> String {
-        format!("{}-{}-{:x}-{EDITION}", self.shape.name, self.files, self.seed)
+    /// The table's own folder in `folder`. It is made now if it is not there.
+    pub(crate) fn kept_in(&self, folder: &Path) -> Result<PathBuf> {
+        let name = format!("{}-{}-{:x}-{EDITION}", self.shape.name, self.files, self.seed);
+        let root = folder.join(&name);
+        if !root.exists() {
+            // Under another name first: a table that was interrupted is none.
+            let unfinished = folder.join(format!("{name}.unfinished"));
+            if unfinished.exists() {
+                fs::remove_dir_all(&unfinished)?;
+            }
+            let started = Instant::now();
+            self.write(&unfinished)?;
+            fs::rename(&unfinished, &root)?;
+            eprintln!("made {} in {:.1} s", root.display(), started.elapsed().as_secs_f64());
+        }
+        Ok(root)
     }
 
     /// Writes the log below `root`, which is new or empty.

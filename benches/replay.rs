@@ -1,0 +1,246 @@
+//! How fast is a log replayed? `replay/<table>/<how>`.
+//!
+//! An iteration opens the newest version of a table and drains its stream of
+//! live files: `serial` on the caller's thread, `threads_1` and `threads_2` with
+//! workers, `paths_only` with two workers and one column. A number is judged by
+//! the floors beside it, which nobody who reads the same files gets below:
+//! `floor_read` reads their bytes, `floor_lines` splits the lines of the commits,
+//! `floor_parquet_1` and `floor_parquet_2` decode the checkpoint's same columns
+//! with the plain Parquet reader, on as many threads, and do nothing with them.
+//!
+//! ```sh
+//! cargo bench --bench replay -- commits_10k            # one table
+//! cargo bench --bench replay -- 'checkpoint_1m/(serial|floor_parquet_1)'
+//! DELTA_BENCH_SCALE=0.01 cargo bench --bench replay    # every table, a hundredth of it
+//! ```
+//!
+//! A table is made when the first bench asks for it, in DELTA_BENCH_TABLES
+//! (`target/bench-tables` without it), and kept there.
+
+mod log_shapes;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow::array::{Array, AsArray};
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, measurement::WallTime};
+use delta_engine::{DEFAULT_FILE_COLUMNS, Engine};
+use log_shapes::{SHAPES, Table};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelector,
+};
+use parquet::file::metadata::PageIndexPolicy;
+
+/// The columns of an add that fill [`DEFAULT_FILE_COLUMNS`].
+const LEAVES: [&str; 7] = [
+    "path",
+    "size",
+    "modificationTime",
+    "partitionValues",
+    "stats",
+    "stats_parsed",
+    "deletionVector",
+];
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    let engines = [0, 1, 2].map(|n| Engine::builder().threads(n).build().expect("an engine"));
+    for shape in SHAPES {
+        replay(&mut criterion, shape.scaled(scale()), &engines);
+    }
+    criterion.final_summary();
+}
+
+fn replay(criterion: &mut Criterion, table: Table, [serial, one, two]: &[Engine; 3]) {
+    let mut group = criterion.benchmark_group(format!("replay/{}", table.shape.name));
+    // An iteration takes a second where it matters.
+    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+    group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(2));
+    group.throughput(Throughput::Elements(table.live_files()));
+
+    let mut drained = |how: &str, engine: &Engine, columns: &[&str]| {
+        group.bench_function(how, |bencher| {
+            let root = made(&table);
+            bencher.iter(|| {
+                let files = drain(engine, &root, columns);
+                assert_eq!(files, table.live_files(), "{}", root.display());
+            });
+        });
+    };
+    drained("serial", serial, DEFAULT_FILE_COLUMNS);
+    drained("threads_1", one, DEFAULT_FILE_COLUMNS);
+    drained("threads_2", two, DEFAULT_FILE_COLUMNS);
+    drained("paths_only", two, &["path"]);
+
+    floor(&mut group, "floor_read", &table, |log| {
+        let mut buffer = vec![0; 1 << 20];
+        log.commits.iter().chain(&log.checkpoint).map(|path| read(path, &mut buffer)).sum()
+    });
+    if table.shape.has_checkpoint() {
+        for (how, threads) in [("floor_parquet_1", 1), ("floor_parquet_2", 2)] {
+            floor(&mut group, how, &table, |log| {
+                let adds = decode(&log.checkpoint, threads);
+                assert_eq!(adds, table.checkpoint_adds());
+                adds
+            });
+        }
+    } else {
+        floor(&mut group, "floor_lines", &table, |log| {
+            let mut text = Vec::new();
+            log.commits.iter().map(|path| longest_line(path, &mut text)).sum()
+        });
+    }
+}
+
+fn floor(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    how: &str,
+    table: &Table,
+    mut work: impl FnMut(&LogFiles) -> u64,
+) {
+    group.bench_function(how, |bencher| {
+        let log = LogFiles::of(table, &made(table));
+        bencher.iter(|| black_box(work(&log)));
+    });
+}
+
+/// Opens the newest version, and counts the live files of its whole stream.
+fn drain(engine: &Engine, root: &Path, columns: &[&str]) -> u64 {
+    let snapshot = engine.snapshot(root.to_str().expect("a path in UTF-8")).expect("a table");
+    let stream = snapshot.scan().columns(columns.iter().copied()).files().expect("a stream");
+    stream.map(|batch| black_box(batch.expect("a batch")).num_rows() as u64).sum()
+}
+
+/// The files of a log that the newest version needs.
+struct LogFiles {
+    commits: Vec<PathBuf>,
+    checkpoint: Vec<PathBuf>,
+}
+
+impl LogFiles {
+    fn of(table: &Table, root: &Path) -> LogFiles {
+        let log = root.join("_delta_log");
+        let list = |folder: &Path, ending: &str| -> BTreeSet<PathBuf> {
+            let Ok(entries) = fs::read_dir(folder) else { return BTreeSet::new() };
+            let paths = entries.map(|entry| entry.expect("an entry").path());
+            paths.filter(|path| path.to_string_lossy().ends_with(ending)).collect()
+        };
+        // The commit of the checkpoint's own version is in the checkpoint.
+        let old = usize::from(table.shape.has_checkpoint());
+        let mut checkpoint = list(&log, ".parquet");
+        checkpoint.append(&mut list(&log.join("_sidecars"), ".parquet"));
+        LogFiles {
+            commits: list(&log, ".json").into_iter().skip(old).collect(),
+            checkpoint: checkpoint.into_iter().collect(),
+        }
+    }
+}
+
+fn read(path: &Path, buffer: &mut [u8]) -> u64 {
+    let mut file = File::open(path).expect("a file of the log");
+    let mut bytes = 0;
+    loop {
+        match file.read(buffer).expect("bytes") {
+            0 => return bytes,
+            n => bytes += n as u64,
+        }
+    }
+}
+
+/// The length of the longest line: what no counter of newlines could say.
+fn longest_line(path: &Path, text: &mut Vec<u8>) -> u64 {
+    text.clear();
+    File::open(path).and_then(|mut file| file.read_to_end(text)).expect("a commit");
+    let mut longest = 0;
+    let mut begin = 0;
+    for end in memchr::memchr_iter(b'\n', text) {
+        longest = longest.max(end - begin);
+        begin = end + 1;
+    }
+    longest as u64
+}
+
+/// Decodes the adds of checkpoint files on `threads`, and counts them.
+fn decode(files: &[PathBuf], threads: usize) -> u64 {
+    // The offset index lets a range of rows skip the pages before it.
+    let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
+    let mut units = Vec::new();
+    for path in files {
+        let file = File::open(path).expect("a checkpoint file");
+        let metadata = ArrowReaderMetadata::load(&file, options.clone()).expect("a footer");
+        for (group, rows) in metadata.metadata().row_groups().iter().enumerate() {
+            // As many ranges as threads, so that one row group keeps them all busy.
+            let rows = rows.num_rows() as usize;
+            for i in 0..threads {
+                let range = rows * i / threads..rows * (i + 1) / threads;
+                units.push((path, metadata.clone(), group, range));
+            }
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let adds = AtomicU64::new(0);
+    let work = || {
+        while let Some((path, metadata, group, rows)) =
+            units.get(next.fetch_add(1, Ordering::Relaxed))
+        {
+            let file = File::open(path).expect("a checkpoint file");
+            let schema = metadata.metadata().file_metadata().schema_descr();
+            let wanted = schema.columns().iter().enumerate().filter(|(_, column)| {
+                let parts = column.path().parts();
+                parts[0] == "add" && LEAVES.contains(&parts[1].as_str())
+            });
+            let mask = ProjectionMask::leaves(schema, wanted.map(|(i, _)| i));
+            let selection = RowSelection::from(vec![
+                RowSelector::skip(rows.start),
+                RowSelector::select(rows.len()),
+            ]);
+            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
+                .with_row_groups(vec![*group])
+                .with_row_selection(selection)
+                .with_projection(mask)
+                .with_batch_size(8_192)
+                .build()
+                .expect("a reader");
+            for batch in reader {
+                let batch = black_box(batch.expect("a batch"));
+                // A V2 checkpoint's own file has no adds, and no column of them.
+                let Some(add) = batch.column_by_name("add") else { continue };
+                let add = add.as_struct();
+                adds.fetch_add((add.len() - add.null_count()) as u64, Ordering::Relaxed);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    adds.into_inner()
+}
+
+/// The table's folder. It is made now if it is not there.
+fn made(table: &Table) -> PathBuf {
+    let folder = std::env::var_os("DELTA_BENCH_TABLES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench-tables"),
+        PathBuf::from,
+    );
+    table.kept_in(&folder).expect("a table that can be written")
+}
+
+/// By how much the tables are smaller or bigger than their shapes say.
+fn scale() -> f64 {
+    match std::env::var("DELTA_BENCH_SCALE") {
+        Ok(scale) => scale.parse().expect("DELTA_BENCH_SCALE is a number"),
+        // Without this argument criterion runs each bench once, as a test.
+        Err(_) if !std::env::args().any(|argument| argument == "--bench") => 0.01,
+        Err(_) => 1.0,
+    }
+}
