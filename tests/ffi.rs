@@ -68,6 +68,7 @@ programs! {
     a_stream_is_cancelled_from_another_thread: "cancel.c";
     misuse_is_an_error: "misuse.c";
     many_threads_read_many_streams: "threads.c";
+    abandoned_streams_leave_nothing_behind: "abandoned.c";
     a_wait_can_be_bounded: "timeout.c";
     a_stream_is_handed_over_as_an_arrow_stream: "arrow_stream.c";
     handles_are_freed_in_any_order: "free_order.c";
