@@ -20,6 +20,7 @@ use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use serde_json::Value;
 
+use super::add_columns;
 use super::commit::{self, LogText};
 use super::path;
 use super::segment::CheckpointFiles;
@@ -521,7 +522,9 @@ impl AddReader {
 /// `numRecords` of each statistics text.
 fn records_of(stats: &ArrayRef) -> ArrayRef {
     let stats: &StringArray = stats.as_string::<i32>();
-    Arc::new(stats.iter().map(|text| text.and_then(commit::num_records)).collect::<Int64Array>())
+    Arc::new(
+        stats.iter().map(|text| text.and_then(add_columns::num_records)).collect::<Int64Array>(),
+    )
 }
 
 /// The name of a field's column below `add`.
