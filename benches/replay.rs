@@ -3,10 +3,11 @@
 //! An iteration opens the newest version of a table and drains its stream of
 //! live files: `serial` on the caller's thread, `threads_1` and `threads_2` with
 //! workers, `paths_only` with two workers and one column. A number is judged by
-//! the floors beside it, which nobody who reads the same files gets below:
-//! `floor_read` reads their bytes, `floor_lines` splits the lines of the commits,
-//! `floor_parquet_1` and `floor_parquet_2` decode the checkpoint's same columns
-//! with the plain Parquet reader, on as many threads, and do nothing with them.
+//! the floors beside it: `floor_read` reads the same files' bytes, `floor_lines`
+//! splits the lines of the commits, `floor_parquet_1` and `floor_parquet_2` decode
+//! the checkpoint's same columns with the plain Parquet reader, on as many threads,
+//! and do nothing with them. They are meant for tables of full size: on one that
+//! is scaled down, what a file costs to open can outweigh its decoding.
 //!
 //! ```sh
 //! cargo bench --bench replay -- commits_10k            # one table
