@@ -69,7 +69,38 @@ impl ParquetFile {
             .parse_and_finish(&chunks)
             .and_then(|metadata| ArrowReaderMetadata::try_new(Arc::new(metadata), options()))
             .map_err(|e| chunks.error(e))?;
-        Ok(ParquetFile { chunks, metadata })
+        let file = ParquetFile { chunks, metadata };
+        file.check_counts()?;
+        Ok(file)
+    }
+
+    /// Checks that the footer's counts of rows agree: the decoder takes them at
+    /// their word, and a count too small would leave rows out unseen.
+    fn check_counts(&self) -> Result<()> {
+        let mut total = 0i64;
+        for (i, group) in self.row_groups().iter().enumerate() {
+            let rows = group.num_rows();
+            // A column that is not repeated has a value, null or not, in each row.
+            let mut flat = group.columns().iter().filter(|c| c.column_descr().max_rep_level() == 0);
+            if let Some(column) = flat.find(|column| column.num_values() != rows) {
+                return Err(self.error(format_args!(
+                    "row group {i} has {rows} rows and {} values of {}",
+                    column.num_values(),
+                    column.column_path()
+                )));
+            }
+            total = match total.checked_add(rows) {
+                Some(total) if rows >= 0 => total,
+                _ => return Err(self.error(format_args!("row group {i} has {rows} rows"))),
+            };
+        }
+        let stated = self.metadata.metadata().file_metadata().num_rows();
+        if stated != total {
+            return Err(
+                self.error(format_args!("{stated} rows in the footer, {total} in row groups"))
+            );
+        }
+        Ok(())
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -513,5 +544,41 @@ impl ChunkReader for Walked {
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
         self.chunks.get_bytes(start, length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array};
+    use parquet::arrow::ArrowWriter;
+
+    /// A file of `rows` rows whose footer says `said` of its one row group.
+    fn opened(rows: i64, said: i64) -> Result<ParquetFile> {
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+        let batch = RecordBatch::try_from_iter([("a", column)]).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let metadata =
+            ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(bytes.clone())).unwrap();
+        let group = metadata.row_group(0).clone().into_builder().set_num_rows(said).build();
+        let lying = metadata.clone().into_builder().set_row_groups(vec![group.unwrap()]).build();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("f"), bytes).unwrap();
+        let storage = crate::storage::open(dir.path().to_str().unwrap()).unwrap();
+        let mut file = ParquetFile::open(&storage, "f")?;
+        file.metadata = ArrowReaderMetadata::try_new(Arc::new(lying), options()).unwrap();
+        file.check_counts().map(|()| file)
+    }
+
+    #[test]
+    fn a_footer_whose_row_counts_disagree_is_refused() {
+        assert_eq!(opened(10, 10).unwrap().rows(), 10);
+        for said in [9, 11, 0, -1] {
+            let error = opened(10, said).err().unwrap();
+            assert!(error.message().starts_with("f: row group 0 has"), "{error}");
+        }
     }
 }
