@@ -6,8 +6,8 @@
 //! JSON; the file actions never become values of their own, they are decoded
 //! straight into columns (see `delta_log`).
 
-use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -366,12 +366,31 @@ impl KeyHasher {
     }
 }
 
+/// Keys of logical files.
+pub(crate) type KeySet = HashSet<u128, BuildHasherDefault<Identity>>;
+
+/// A keyed hash needs no second hash.
+#[derive(Default)]
+pub(crate) struct Identity(u64);
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
 /// The path that `raw`, a URI reference, stands for: percent-decoded exactly
 /// once, and with the spellings `file:/x` and `file:///x` of `/x` made one.
 ///
 /// A path that climbs out of the table is refused here already: a host that
 /// joins it to the table's root would open what it should not.
-fn decode_path<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+pub(crate) fn decode_path<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8]> {
     let decoded: &[u8] = if memchr::memchr(b'%', raw).is_some() {
         scratch.clear();
         scratch.extend(percent_encoding::percent_decode(raw));

@@ -68,6 +68,7 @@ mod error;
 mod features;
 #[expect(unsafe_code, reason = "C gives raw pointers; only the boundary takes them")]
 mod ffi;
+mod memory;
 mod parquet_file;
 mod partition_value;
 mod read_ahead;

@@ -9,40 +9,22 @@
 //! the last commit is in, the set is final, so that workers ask it themselves
 //! and whole checkpoint units go straight through.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::filter_record_batch;
 
-use crate::actions::{ActionKey, AddColumns, AddField, AddFields, KeyHasher};
-use crate::delta_log::checkpoint::{AddReader, Checkpoint, Part};
+use crate::actions::{ActionKey, AddColumns, AddField, AddFields, Identity, KeyHasher, KeySet};
+use crate::delta_log::checkpoint::{AddReader, Checkpoint, CheckpointAdds, Part};
 use crate::delta_log::commit::{self, LogText, TextSlice};
 use crate::error::{Error, Result, escaped};
+use crate::memory::Memory;
 use crate::parquet_file::{ParquetFile, Piece};
 use crate::read_ahead::{Cancel, Counters, Planned, Pool, ReadAhead, Window};
 use crate::storage::Storage;
-
-/// The keys of logical files seen in commits.
-type Seen = HashSet<u128, BuildHasherDefault<Identity>>;
-
-/// A keyed hash needs no second hash.
-#[derive(Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
-    }
-}
 
 /// Makes a consumer's batch of decoded adds.
 pub(crate) type Project = dyn Fn(&AddColumns) -> Result<Projected> + Send + Sync;
@@ -112,12 +94,14 @@ struct CommitKeys {
 
 /// The live files of a version, as batches.
 pub(crate) struct Replay {
-    decoded: ReadAhead<Decoded>,
+    decoded: ReadAhead<Vec<Decoded>>,
+    /// Of the unit at hand, the batches that are still to be looked at.
+    unit: std::vec::IntoIter<Decoded>,
     /// Units of commits that are still to come.
     commit_units: usize,
-    seen: Seen,
+    seen: KeySet,
     /// The final set, once the commits are in; the workers hold it too.
-    final_seen: Arc<OnceLock<Seen>>,
+    final_seen: Arc<OnceLock<KeySet>>,
     conflicts: Option<Conflicts>,
     /// Adds of the checkpoint so far, and how many there must be.
     checkpoint_adds: u64,
@@ -150,7 +134,7 @@ impl Replay {
         let commit_units = units.len();
         let final_seen = Arc::new(OnceLock::new());
         if commit_units == 0 {
-            let _ = final_seen.set(Seen::default());
+            let _ = final_seen.set(KeySet::default());
         }
 
         let commits = units.into_iter().map(|slices| Ok(planned_text(slices, Unit::Commits)));
@@ -169,8 +153,9 @@ impl Replay {
         );
         Replay {
             decoded,
+            unit: Vec::new().into_iter(),
             commit_units,
-            seen: Seen::default(),
+            seen: KeySet::default(),
             final_seen,
             conflicts,
             checkpoint_adds: 0,
@@ -186,11 +171,15 @@ impl Replay {
             if let Some(batch) = self.ready.pop_front() {
                 return Some(Ok(batch));
             }
-            let live = match self.decoded.next_until(deadline) {
-                Some(Ok(decoded)) => self.live(decoded),
-                Some(Err(e)) => Err(e),
-                None => return self.check_complete().err().map(Err),
+            let Some(decoded) = self.unit.next() else {
+                match self.decoded.next_until(deadline) {
+                    Some(Ok(unit)) => self.unit = unit.into_iter(),
+                    Some(Err(e)) => return Some(Err(e)),
+                    None => return self.check_complete().err().map(Err),
+                }
+                continue;
             };
+            let live = self.live(decoded);
             match live {
                 Ok(Some(batch)) => self.cut(&batch),
                 Ok(None) => {}
@@ -270,7 +259,7 @@ impl Replay {
 }
 
 /// The rows of a checkpoint's unit whose keys no commit has.
-fn unseen(rows: Projected, keys: &[u128], seen: &Seen) -> Result<Option<RecordBatch>> {
+fn unseen(rows: Projected, keys: &[u128], seen: &KeySet) -> Result<Option<RecordBatch>> {
     let mut live = BooleanBufferBuilder::new(keys.len());
     if seen.is_empty() {
         live.append_n(keys.len(), true);
@@ -301,55 +290,63 @@ struct Decoder {
     want: AddFields,
     hasher: KeyHasher,
     project: Arc<Project>,
-    final_seen: Arc<OnceLock<Seen>>,
+    final_seen: Arc<OnceLock<KeySet>>,
 }
 
 impl Decoder {
-    fn decode(&self, unit: Unit) -> Result<Decoded> {
+    fn decode(&self, unit: Unit) -> Result<Vec<Decoded>> {
         match unit {
             Unit::Commits(slices) => {
                 let actions =
                     commit::decode(self.storage.as_ref(), &slices, self.want, &self.hasher)?;
                 let rows = self.project(&actions.adds, &slices[0].text.name)?;
                 let keys = CommitKeys { keys: actions.keys, ends: actions.ends };
-                Ok(Decoded { rows, keys: Keys::Commits(keys), checkpoint_adds: 0 })
+                Ok(vec![Decoded { rows, keys: Keys::Commits(keys), checkpoint_adds: 0 }])
             }
             Unit::CheckpointText(slices, allowed) => {
                 let actions =
                     commit::decode(self.storage.as_ref(), &slices, self.want, &self.hasher)?;
                 let adds = actions.keys.iter().filter(|key| key.is_add);
-                let keys = adds.map(|key| key.file).collect();
-                self.checkpoint(&actions.adds, keys, &slices[0].text.name, allowed)
+                let adds = CheckpointAdds {
+                    keys: Some(adds.map(|key| key.file).collect()),
+                    count: actions.adds.rows,
+                    columns: actions.adds,
+                };
+                Ok(vec![self.checkpoint(adds, &slices[0].text.name, allowed)?])
             }
-            Unit::Piece(reader, piece, allowed) => {
-                let (adds, keys) = reader.decode(&piece, &self.hasher)?;
-                self.checkpoint(&adds, keys, reader.name(), allowed)
-            }
+            Unit::Piece(reader, piece, allowed) => reader
+                .decode(&piece, &self.hasher, &self.final_seen)?
+                .map(|adds| self.checkpoint(adds?, reader.name(), allowed))
+                .collect(),
         }
     }
 
-    /// Asks for the keys at once where the set is final already.
-    fn checkpoint(
-        &self,
-        adds: &AddColumns,
-        keys: Vec<u128>,
-        name: &str,
-        allowed: Adds,
-    ) -> Result<Decoded> {
-        if allowed == Adds::InSidecars && adds.rows > 0 {
+    fn checkpoint(&self, adds: CheckpointAdds, name: &str, allowed: Adds) -> Result<Decoded> {
+        let CheckpointAdds { columns, keys, count } = adds;
+        if allowed == Adds::InSidecars && count > 0 {
             return Err(Error::corrupt(format!(
                 "{name}: a checkpoint holds adds itself and in sidecars, which the protocol forbids"
             )));
         }
-        let checkpoint_adds = adds.rows;
-        let rows = self.project(adds, name)?;
-        let Some(seen) = self.final_seen.get() else {
-            return Ok(Decoded { rows, keys: Keys::Checkpoint(keys), checkpoint_adds });
+        let mut rows = self.project(&columns, name)?;
+        let keys = match (keys, self.final_seen.get()) {
+            // Asked for at once where the set is final already.
+            (Some(keys), Some(seen)) => {
+                let schema = rows.batch.schema();
+                let batch =
+                    unseen(rows, &keys, seen)?.unwrap_or_else(|| RecordBatch::new_empty(schema));
+                rows = Projected { batch, bad_rows: Vec::new() };
+                Keys::Asked
+            }
+            (Some(keys), None) => Keys::Checkpoint(keys),
+            (None, _) => {
+                if let Some((_, e)) = std::mem::take(&mut rows.bad_rows).into_iter().next() {
+                    return Err(e);
+                }
+                Keys::Asked
+            }
         };
-        let schema = rows.batch.schema();
-        let batch = unseen(rows, &keys, seen)?.unwrap_or_else(|| RecordBatch::new_empty(schema));
-        let rows = Projected { batch, bad_rows: Vec::new() };
-        Ok(Decoded { rows, keys: Keys::Asked, checkpoint_adds })
+        Ok(Decoded { rows, keys, checkpoint_adds: count })
     }
 
     fn project(&self, adds: &AddColumns, name: &str) -> Result<Projected> {
@@ -409,6 +406,7 @@ fn checkpoint_units(
         Ok(Planned { unit: source, bytes: SOURCE_BYTES, name })
     });
     let opener = Arc::clone(storage);
+    let memory = Memory::default();
     let readers = ReadAhead::new(
         pool,
         window,
@@ -420,7 +418,7 @@ fn checkpoint_units(
                 Source::File(file) => (file, manifest),
                 Source::Sidecar(name) => (ParquetFile::open(&opener, &name)?, Adds::Allowed),
             };
-            Ok((Arc::new(AddReader::new(&file, want)?), allowed))
+            Ok((Arc::new(AddReader::new(&file, want, &memory)?), allowed))
         },
     );
     let texts = commit::plan(texts).map(move |slices| {

@@ -8,13 +8,13 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, MapArray, RecordBatch, StringArray,
     StructArray, new_null_array,
 };
-use arrow::buffer::NullBuffer;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::{CastOptions, cast_with_options, filter, kernels::zip::zip};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
@@ -26,11 +26,17 @@ use super::path;
 use super::segment::CheckpointFiles;
 use super::stats_parsed;
 use crate::actions::{
-    AddColumns, AddField, AddFields, KeyHasher, RareAction, RareKind, deletion_vector_fields,
+    AddColumns, AddField, AddFields, KeyHasher, KeySet, RareAction, RareKind, decode_path,
+    deletion_vector_fields,
 };
 use crate::error::{Error, Result, escaped};
-use crate::parquet_file::{ParquetFile, Piece, select};
+use crate::memory::Memory;
+use crate::parquet_file::{Batches, ParquetFile, Piece, TextBatch, TextColumn, select};
 use crate::storage::Storage;
+
+/// Rows decoded at once: their columns stay in the processor's cache, and are
+/// allocated at their size.
+const BATCH_ROWS: usize = 4096;
 
 /// A checkpoint whose top-level files have been opened.
 pub(crate) struct Checkpoint {
@@ -249,23 +255,29 @@ fn json_value(array: &ArrayRef, row: usize, depth: usize) -> Result<Value, Strin
 pub(crate) struct AddReader {
     file: ParquetFile,
     want: AddFields,
-    /// The leaf columns that are always decoded.
+    /// The leaf columns that are always decoded, but for the next two.
     leaves: Vec<usize>,
+    path: Option<usize>,
+    /// The statistics as text, where they are wanted from it.
+    stats: Option<usize>,
     /// Those that may be needed where statistics turn out to be missing.
     fallback: Vec<usize>,
+    memory: Memory,
 }
 
 impl AddReader {
-    pub(crate) fn new(file: &ParquetFile, want: AddFields) -> Result<AddReader> {
+    pub(crate) fn new(file: &ParquetFile, want: AddFields, memory: &Memory) -> Result<AddReader> {
         let parsed = file.leaves(|path| path.starts_with(&["add", "stats_parsed"]));
         let parsed_records = file.leaves(|path| path == ["add", "stats_parsed", "numRecords"]);
         let text = file.leaves(|path| path == ["add", "stats"]);
+        let path = file.leaves(|path| path == ["add", "path"]).first().copied();
 
         let mut leaves = Vec::new();
         let mut fallback = Vec::new();
+        let mut stats = None;
         for field in AddField::ALL.into_iter().filter(|&field| want.has(field)) {
             let Some(name) = column_name(field) else { continue };
-            if field != AddField::Stats {
+            if !matches!(field, AddField::Path | AddField::Stats) {
                 leaves.extend(file.leaves(|path| path.starts_with(&["add", name])));
             }
         }
@@ -274,16 +286,12 @@ impl AddReader {
             matches!(path, ["add", "deletionVector", "storageType" | "pathOrInlineDv" | "offset"])
         }));
         if want.has(AddField::Stats) {
-            if text.is_empty() {
-                leaves.extend(&parsed);
-            } else {
-                leaves.extend(&text);
-                fallback.extend(&parsed);
-            }
+            stats = text.first().copied();
+            if stats.is_none() { &mut leaves } else { &mut fallback }.extend(&parsed);
         } else if want.has(AddField::NumRecords) {
             // One column of numbers, where there is one, instead of all the text.
             if parsed_records.is_empty() {
-                leaves.extend(&text);
+                stats = text.first().copied();
             } else {
                 leaves.extend(&parsed_records);
                 fallback.extend(&text);
@@ -293,14 +301,15 @@ impl AddReader {
         leaves.dedup();
         // A file without the column holds no such action; with the column it
         // must hold the key.
-        if !leaves.is_empty() && file.leaves(|path| path == ["add", "path"]).is_empty() {
+        if path.is_none() && !(leaves.is_empty() && stats.is_none()) {
             return Err(file.error("the column add has no path"));
         }
-        let file = file.with_page_locations(&leaves)?;
+        let all: Vec<usize> = leaves.iter().copied().chain(path).chain(stats).collect();
+        let file = file.with_page_locations(&all)?;
         for row_group in 0..file.row_groups().len() {
             file.check_levels(row_group, &fallback)?;
         }
-        Ok(AddReader { file, want, leaves, fallback })
+        Ok(AddReader { file, want, leaves, path, stats, fallback, memory: memory.clone() })
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -308,64 +317,62 @@ impl AddReader {
     }
 
     pub(crate) fn pieces(&self) -> Vec<Piece> {
-        if self.leaves.is_empty() { Vec::new() } else { self.file.pieces(&self.leaves) }
+        let Some(path) = self.path else { return Vec::new() };
+        let all: Vec<usize> = self.leaves.iter().copied().chain([path]).chain(self.stats).collect();
+        self.file.pieces(&all)
     }
 
-    /// Decodes one piece: the adds, and the key of each.
-    pub(crate) fn decode(
-        &self,
+    /// Decodes one piece, batch by batch. From the moment that `seen` is known,
+    /// adds whose keys are in it are left out.
+    pub(crate) fn decode<'a>(
+        &'a self,
         piece: &Piece,
         hasher: &KeyHasher,
-    ) -> Result<(AddColumns, Vec<u128>)> {
-        let add = self.adds(piece, &self.leaves)?;
-        let mut columns = self.columns(&add)?;
-        if let Some(missing) = self.missing_stats(&columns) {
-            let add = self.adds(piece, &self.fallback)?;
-            let found = match missing {
-                AddField::Stats => self.stats(&add)?,
-                _ => self.num_records(&add)?,
-            };
-            let slot = &mut columns.columns[missing as usize];
-            if let Some(first) = slot {
-                let has = arrow::compute::is_not_null(first).map_err(|e| self.file.error(e))?;
-                *first = zip(&has, &*first, &found).map_err(|e| self.file.error(e))?;
-            }
-            if missing == AddField::Stats && self.want.has(AddField::NumRecords) {
-                columns.columns[AddField::NumRecords as usize] =
-                    columns.columns[missing as usize].as_ref().map(records_of);
-            }
-        }
-        let keys = self.keys(&add, &columns, hasher)?;
-        Ok((columns, keys))
+        seen: &'a OnceLock<KeySet>,
+    ) -> Result<AddBatches<'a>> {
+        let text = |leaf| TextColumn::new(&self.file, piece, leaf, BATCH_ROWS, &self.memory);
+        let path = self.path.ok_or_else(|| Error::bug("a piece of a file without adds"))?;
+        let others = (!self.leaves.is_empty())
+            .then(|| self.batches(piece.row_group, piece.rows.clone(), &self.leaves));
+        Ok(AddBatches {
+            reader: self,
+            hasher: hasher.clone(),
+            seen,
+            row_group: piece.row_group,
+            rest: piece.rows.clone(),
+            path: text(path)?,
+            stats: self.stats.map(text).transpose()?,
+            others: others.transpose()?,
+            fallback: None,
+        })
     }
 
-    /// The `add` structs of a piece, without the rows of other actions.
-    fn adds(&self, piece: &Piece, leaves: &[usize]) -> Result<StructArray> {
-        let batch: RecordBatch =
-            self.file.read(piece.row_group, select(Range::clone(&piece.rows)), leaves)?;
+    fn batches(&self, row_group: usize, rows: Range<usize>, leaves: &[usize]) -> Result<Batches> {
+        self.file.batches(row_group, select(rows), leaves, BATCH_ROWS)
+    }
+
+    /// The `add` structs of a batch.
+    fn adds(&self, batch: &RecordBatch) -> Result<StructArray> {
         let column = batch.column_by_name("add");
-        let Some(add) = column.and_then(|column| column.as_struct_opt()) else {
-            return Err(self.file.error("the column add is not a struct"));
-        };
-        match add.nulls() {
-            Some(nulls) if nulls.null_count() > 0 => {
-                let is_add = BooleanArray::new(nulls.inner().clone(), None);
-                let kept = filter(add, &is_add).map_err(|e| self.file.error(e))?;
-                Ok(kept.as_struct().clone())
-            }
-            _ => Ok(add.clone()),
+        match column.and_then(|column| column.as_struct_opt()) {
+            Some(add) => Ok(add.clone()),
+            None => Err(self.file.error("the column add is not a struct")),
         }
     }
 
-    fn columns(&self, add: &StructArray) -> Result<AddColumns> {
+    /// The rows of `array` that `keep` says.
+    fn filtered(&self, array: &dyn Array, keep: &BooleanBuffer) -> Result<ArrayRef> {
+        filter(array, &BooleanArray::new(keep.clone(), None)).map_err(|e| self.file.error(e))
+    }
+
+    /// The columns of the adds, but for the statistics.
+    fn columns(&self, paths: StringArray, add: &StructArray) -> Result<AddColumns> {
+        let rows = paths.len();
         let mut columns: [Option<ArrayRef>; AddField::COUNT] = Default::default();
         for field in AddField::ALL.into_iter().filter(|&field| self.want.has(field)) {
             let column = match field {
-                AddField::Stats => self.stats(add)?,
-                AddField::NumRecords => match &columns[AddField::Stats as usize] {
-                    Some(stats) => records_of(stats),
-                    None => self.num_records(add)?,
-                },
+                AddField::Path => Arc::new(paths.clone()),
+                AddField::Stats | AddField::NumRecords => continue,
                 _ => self.column(add, field)?,
             };
             if field == AddField::Size {
@@ -373,7 +380,32 @@ impl AddReader {
             }
             columns[field as usize] = Some(column);
         }
-        Ok(AddColumns { rows: add.len(), columns })
+        Ok(AddColumns { rows, columns })
+    }
+
+    /// Adds the columns of the statistics: from `text` where the file has it.
+    fn statistics(
+        &self,
+        columns: &mut AddColumns,
+        text: Option<StringArray>,
+        add: &StructArray,
+    ) -> Result<()> {
+        let text = match text {
+            Some(text) => Some(Arc::new(text) as ArrayRef),
+            None if self.want.has(AddField::Stats) => Some(self.stats(add)?),
+            None => None,
+        };
+        if self.want.has(AddField::NumRecords) {
+            let records = match &text {
+                Some(text) => records_of(text),
+                None => self.num_records(add)?,
+            };
+            columns.columns[AddField::NumRecords as usize] = Some(records);
+        }
+        if self.want.has(AddField::Stats) {
+            columns.columns[AddField::Stats as usize] = text;
+        }
+        Ok(())
     }
 
     fn column(&self, add: &StructArray, field: AddField) -> Result<ArrayRef> {
@@ -482,11 +514,35 @@ impl AddReader {
         (!self.fallback.is_empty() && column.null_count() > 0).then_some(field)
     }
 
+    /// Fills the nulls of the statistics column `missing` from the other form.
+    fn fill_stats(
+        &self,
+        columns: &mut AddColumns,
+        missing: AddField,
+        add: &StructArray,
+    ) -> Result<()> {
+        let found = match missing {
+            AddField::Stats => self.stats(add)?,
+            _ => self.num_records(add)?,
+        };
+        let slot = &mut columns.columns[missing as usize];
+        if let Some(first) = slot {
+            let has = arrow::compute::is_not_null(first).map_err(|e| self.file.error(e))?;
+            *first = zip(&has, &*first, &found).map_err(|e| self.file.error(e))?;
+        }
+        if missing == AddField::Stats && self.want.has(AddField::NumRecords) {
+            columns.columns[AddField::NumRecords as usize] =
+                columns.columns[missing as usize].as_ref().map(records_of);
+        }
+        Ok(())
+    }
+
     fn keys(
         &self,
         add: &StructArray,
         columns: &AddColumns,
         hasher: &KeyHasher,
+        only_check: bool,
     ) -> Result<Vec<u128>> {
         let paths = columns.column(AddField::Path)?.as_string::<i32>();
         let vectors = match &columns.columns[AddField::DeletionVector as usize] {
@@ -504,6 +560,11 @@ impl AddReader {
             if paths.is_null(row) {
                 return Err(self.file.error("an add has no path"));
             }
+            if only_check {
+                let checked = decode_path(paths.value(row).as_bytes(), &mut scratch);
+                checked.map_err(|e| e.at(self.name()))?;
+                continue;
+            }
             let path = hasher
                 .path(paths.value(row).as_bytes(), &mut scratch)
                 .map_err(|e| e.at(self.name()))?;
@@ -516,6 +577,119 @@ impl AddReader {
             });
         }
         Ok(keys)
+    }
+}
+
+/// The adds of one piece, batch by batch.
+pub(crate) struct AddBatches<'a> {
+    reader: &'a AddReader,
+    hasher: KeyHasher,
+    seen: &'a OnceLock<KeySet>,
+    row_group: usize,
+    /// Rows of the row group that are still to come.
+    rest: Range<usize>,
+    path: TextColumn,
+    stats: Option<TextColumn>,
+    others: Option<Batches>,
+    /// The other form of statistics, once it was needed.
+    fallback: Option<Batches>,
+}
+
+/// Some adds of a checkpoint.
+pub(crate) struct CheckpointAdds {
+    pub(crate) columns: AddColumns,
+    /// The key of each, still to be asked for; `None` where that was done, and
+    /// only live ones are left.
+    pub(crate) keys: Option<Vec<u128>>,
+    /// The adds there were, live or not.
+    pub(crate) count: usize,
+}
+
+impl Iterator for AddBatches<'_> {
+    type Item = Result<CheckpointAdds>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.rest.is_empty()).then(|| self.decode_next())
+    }
+}
+
+impl AddBatches<'_> {
+    /// The path and the deletion vector say which rows are live; the statistics,
+    /// which are most of the bytes, are then copied for those alone. What can be
+    /// wrong with a value is looked for in all of them, so that an error does
+    /// not depend on when a piece is decoded.
+    fn decode_next(&mut self) -> Result<CheckpointAdds> {
+        let reader = self.reader;
+        let rows = BATCH_ROWS.min(self.rest.len());
+        let fallback_rows = self.rest.clone();
+        self.rest.start += rows;
+
+        let TextBatch { values: mut paths, parents } = self.path.next(None)?;
+        let mut add = match &mut self.others {
+            Some(others) => match others.next().transpose()? {
+                Some(batch) => Some(reader.adds(&batch)?),
+                None => return Err(Error::bug("the columns of a piece end before its rows")),
+            },
+            None => None,
+        };
+        // Rows of other actions go first.
+        let is_add = parents.filter(|parents| parents.null_count() > 0);
+        if let Some(is_add) = &is_add {
+            let is_add = is_add.inner();
+            paths = reader.filtered(&paths, is_add)?.as_string::<i32>().clone();
+            if let Some(add) = &mut add {
+                *add = reader.filtered(add, is_add)?.as_struct().clone();
+            }
+        }
+        let count = paths.len();
+        let add = add.unwrap_or_else(|| StructArray::new_empty_fields(count, None));
+        let mut columns = reader.columns(paths, &add)?;
+
+        let seen = self.seen.get();
+        let keys = reader.keys(&add, &columns, &self.hasher, seen.is_some_and(KeySet::is_empty))?;
+        let live = seen
+            .filter(|seen| !seen.is_empty())
+            .map(|seen| BooleanBuffer::collect_bool(count, |i| !seen.contains(&keys[i])));
+        let live = live.filter(|live| live.count_set_bits() < count);
+        let mut keep = is_add.map(|is_add| is_add.into_inner());
+        let mut parsed = add;
+        if let Some(live) = live {
+            for column in columns.columns.iter_mut().flatten() {
+                *column = reader.filtered(column, &live)?;
+            }
+            columns.rows = live.count_set_bits();
+            parsed = reader.filtered(&parsed, &live)?.as_struct().clone();
+            keep = Some(match keep {
+                None => live,
+                Some(is_add) => {
+                    let mut live = live.iter();
+                    BooleanBuffer::collect_bool(rows, |i| {
+                        is_add.value(i) && live.next().unwrap_or(false)
+                    })
+                }
+            });
+        }
+        let text = match &mut self.stats {
+            Some(stats) => Some(stats.next(keep.as_ref())?.values),
+            None => None,
+        };
+        reader.statistics(&mut columns, text, &parsed)?;
+
+        let missing = reader.missing_stats(&columns);
+        if missing.is_some() && self.fallback.is_none() {
+            self.fallback =
+                Some(reader.batches(self.row_group, fallback_rows, &reader.fallback)?);
+        }
+        // Once begun, it keeps step with the batches.
+        let other = self.fallback.as_mut().and_then(Iterator::next).transpose()?;
+        if let (Some(missing), Some(other)) = (missing, other) {
+            let mut other = reader.adds(&other)?;
+            if let Some(keep) = &keep {
+                other = reader.filtered(&other, keep)?.as_struct().clone();
+            }
+            reader.fill_stats(&mut columns, missing, &other)?;
+        }
+        Ok(CheckpointAdds { columns, keys: seen.is_none().then_some(keys), count })
     }
 }
 

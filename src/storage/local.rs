@@ -17,6 +17,7 @@ use bytes::Bytes;
 
 use super::{FileStat, Storage};
 use crate::error::{Error, ErrorKind, Result, escaped};
+use crate::memory::Memory;
 
 /// Files below one directory.
 pub(crate) struct LocalStorage {
@@ -25,6 +26,7 @@ pub(crate) struct LocalStorage {
     root_text: String,
     /// Directories already found to lie below the root, by name.
     inside: RwLock<HashSet<String>>,
+    memory: Memory,
 }
 
 impl LocalStorage {
@@ -35,7 +37,12 @@ impl LocalStorage {
             return Err(Error::not_found(format!("table {shown} is not a directory")));
         }
         let root_text = root.to_string_lossy().into_owned();
-        Ok(LocalStorage { root, root_text, inside: RwLock::new(HashSet::new()) })
+        Ok(LocalStorage {
+            root,
+            root_text,
+            inside: RwLock::new(HashSet::new()),
+            memory: Memory::default(),
+        })
     }
 
     /// The path of `name`, once its directory is known to lie inside the root.
@@ -94,6 +101,27 @@ impl LocalStorage {
         }
         Ok((file, metadata))
     }
+
+    /// The next `len` bytes, which the file was seen to have.
+    ///
+    /// They are read into spare capacity, since filling it with zeros first
+    /// costs a pass, and through `take`, which asks the system for nothing but
+    /// the bytes.
+    fn read_exactly(&self, file: File, len: u64, name: &str) -> Result<Bytes> {
+        let too_many = || Error::limit(format!("{}: {len} bytes do not fit", escaped(name)));
+        let capacity = usize::try_from(len).map_err(|_| too_many())?;
+        let mut bytes = self.memory.take(capacity).ok_or_else(too_many)?;
+        bytes.clear();
+        file.take(len).read_to_end(&mut bytes).map_err(|e| io_error(&e, &escaped(name)))?;
+        if bytes.len() as u64 != len {
+            return Err(Error::storage(format!(
+                "{}: {len} bytes were wanted and {} came: the file was cut while it was read",
+                escaped(name),
+                bytes.len()
+            )));
+        }
+        Ok(self.memory.lend(bytes))
+    }
 }
 
 impl Storage for LocalStorage {
@@ -124,7 +152,7 @@ impl Storage for LocalStorage {
     fn read_head(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
         let (file, metadata) = self.file(name)?;
         let size = metadata.len();
-        Ok((read_exactly(file, size.min(limit), name)?, size))
+        Ok((self.read_exactly(file, size.min(limit), name)?, size))
     }
 
     fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
@@ -140,7 +168,7 @@ impl Storage for LocalStorage {
             )));
         }
         file.seek(SeekFrom::Start(range.start)).map_err(|e| io_error(&e, &escaped(name)))?;
-        read_exactly(file, range.end - range.start, name)
+        self.read_exactly(file, range.end - range.start, name)
     }
 
     fn stat(&self, name: &str) -> Result<FileStat> {
@@ -152,27 +180,6 @@ impl Storage for LocalStorage {
     fn root(&self) -> &str {
         &self.root_text
     }
-}
-
-/// The next `len` bytes, which the file was seen to have.
-///
-/// They are read into spare capacity, since filling it with zeros first costs a
-/// pass, and through `take`, which asks the system for nothing but the bytes.
-fn read_exactly(file: File, len: u64, name: &str) -> Result<Bytes> {
-    let mut bytes = Vec::new();
-    let capacity = usize::try_from(len).ok();
-    capacity
-        .and_then(|capacity| bytes.try_reserve_exact(capacity).ok())
-        .ok_or_else(|| Error::limit(format!("{}: {len} bytes do not fit", escaped(name))))?;
-    file.take(len).read_to_end(&mut bytes).map_err(|e| io_error(&e, &escaped(name)))?;
-    if bytes.len() as u64 != len {
-        return Err(Error::storage(format!(
-            "{}: {len} bytes were wanted and {} came: the file was cut while it was read",
-            escaped(name),
-            bytes.len()
-        )));
-    }
-    Ok(Bytes::from(bytes))
 }
 
 fn unix_ms(time: SystemTime) -> i64 {

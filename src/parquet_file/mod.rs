@@ -16,11 +16,10 @@ use arrow::array::{RecordBatch, RecordBatchReader};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
-    RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
-use parquet::basic::Encoding;
-use parquet::column::page::{Page, PageReader};
+use parquet::column::page::PageReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::page_index::{PageIndexBuilder, PageIndexProvider};
 use parquet::file::metadata::{
@@ -34,6 +33,12 @@ use parquet::schema::types::SchemaDescriptor;
 
 use crate::error::{Error, Result, escaped};
 use crate::storage::Storage;
+
+mod levels;
+mod text;
+
+use levels::{PageRows, rows_of};
+pub(crate) use text::{TextBatch, TextColumn};
 
 /// About how many bytes of decoded columns one piece has.
 const PIECE_BYTES: u64 = 8 << 20;
@@ -292,7 +297,7 @@ impl ParquetFile {
         pieces
     }
 
-    /// Decodes the columns `leaves` of `rows` of a row group, as one batch.
+    /// Decodes the columns `leaves` of some rows of a row group, as one batch.
     pub(crate) fn read(
         &self,
         row_group: usize,
@@ -300,34 +305,75 @@ impl ParquetFile {
         leaves: &[usize],
     ) -> Result<RecordBatch> {
         let rows = selection.row_count();
+        let mut batches = self.batches(row_group, selection, leaves, rows)?;
+        let schema = batches.reader.schema();
+        batches.next().unwrap_or_else(|| Ok(RecordBatch::new_empty(schema)))
+    }
+
+    /// Decodes the columns `leaves` of some rows of a row group, `batch_rows` at
+    /// a time; the last batch may have fewer.
+    pub(crate) fn batches(
+        &self,
+        row_group: usize,
+        selection: RowSelection,
+        leaves: &[usize],
+        batch_rows: usize,
+    ) -> Result<Batches> {
+        let rows = selection.row_count();
         let metadata = self.metadata.clone();
         let mask = ProjectionMask::leaves(self.schema(), leaves.iter().copied());
-        let mut reader =
+        let reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.chunks.clone(), metadata)
                 .with_row_groups(vec![row_group])
                 .with_row_selection(selection)
                 .with_projection(mask)
-                .with_batch_size(rows.max(1))
+                .with_batch_size(batch_rows.clamp(1, rows.max(1)))
                 .build()
-                .map_err(|e| self.chunks.error(e))?;
-        let schema = reader.schema();
-        let batch = reader
-            .next()
-            .transpose()
-            .map_err(|e| self.error(e))?
-            .unwrap_or_else(|| RecordBatch::new_empty(schema));
-        if batch.num_rows() != rows {
-            return Err(self.error(format!(
-                "row group {row_group} gave {} rows where {rows} were expected",
-                batch.num_rows()
-            )));
-        }
-        Ok(batch)
+                .map_err(|e| self.error(e))?;
+        Ok(Batches { chunks: self.chunks.clone(), row_group, reader, batch_rows, rows })
+    }
+
+    fn bytes(&self, range: Range<u64>) -> Result<Bytes> {
+        let Chunks { storage, name, .. } = &self.chunks;
+        storage.read_range(name, range)
     }
 
     /// An error about this file's content.
     pub(crate) fn error(&self, what: impl std::fmt::Display) -> Error {
         self.chunks.error(what)
+    }
+}
+
+/// Some rows of a row group, batch by batch.
+pub(crate) struct Batches {
+    chunks: Chunks,
+    row_group: usize,
+    reader: ParquetRecordBatchReader,
+    batch_rows: usize,
+    /// Still to come.
+    rows: usize,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    /// The next batch. It is full: only the last one has fewer rows.
+    fn next(&mut self) -> Option<Self::Item> {
+        let wanted = self.batch_rows.min(self.rows);
+        if wanted == 0 {
+            return None;
+        }
+        let batch = match self.reader.next() {
+            Some(Err(e)) => Err(self.chunks.error(e)),
+            Some(Ok(batch)) if batch.num_rows() == wanted => Ok(batch),
+            other => Err(self.chunks.error(format_args!(
+                "row group {} gave {} rows where {wanted} were expected",
+                self.row_group,
+                other.and_then(std::result::Result::ok).map_or(0, |batch| batch.num_rows())
+            ))),
+        };
+        self.rows = if batch.is_ok() { self.rows - wanted } else { 0 };
+        Some(batch)
     }
 }
 
@@ -337,79 +383,6 @@ pub(crate) fn select(rows: Range<usize>) -> RowSelection {
         RowSelector::skip(rows.start),
         RowSelector::select(rows.end - rows.start),
     ])
-}
-
-/// The rows of a data page of a repeated column.
-struct PageRows {
-    count: usize,
-    /// Whether the page begins with a row's first value.
-    begins_row: bool,
-}
-
-/// The rows that begin in a page, by its repetition levels; `Some(None)` for a
-/// dictionary, `None` where the levels end before the page does.
-fn rows_of(page: &Page, max_level: i16) -> Option<Option<PageRows>> {
-    let bit_width = (16 - max_level.leading_zeros()) as usize;
-    let (levels, count) = match page {
-        Page::DictionaryPage { .. } => return Some(None),
-        Page::DataPage { buf, num_values, rep_level_encoding: Encoding::RLE, .. } => {
-            let (len, rest) = buf.split_first_chunk::<4>()?;
-            (rest.get(..u32::from_le_bytes(*len) as usize)?, *num_values as usize)
-        }
-        // The encoding before RLE has no header, and is read to the end.
-        Page::DataPage { buf, num_values, .. } => {
-            let count = *num_values as usize;
-            return (buf.len() * 8 >= count * bit_width)
-                .then_some(Some(PageRows { count, begins_row: false }));
-        }
-        Page::DataPageV2 { buf, num_values, rep_levels_byte_len, .. } => {
-            (buf.get(..*rep_levels_byte_len as usize)?, *num_values as usize)
-        }
-    };
-    let mut rows = PageRows { count: 0, begins_row: true };
-    let mut seen = 0;
-    let mut see = |level: u64, run: usize| {
-        if seen == 0 && run > 0 {
-            rows.begins_row = level == 0;
-        }
-        rows.count += if level == 0 { run } else { 0 };
-        seen += run;
-        seen
-    };
-    // Runs of one level, and groups of eight packed ones ("Run Length Encoding /
-    // Bit-Packing Hybrid" of the Parquet format).
-    let mut at = 0;
-    let mut done = 0;
-    while done < count {
-        let mut header = 0u64;
-        for shift in (0..).step_by(7) {
-            let byte = *levels.get(at)?;
-            at += 1;
-            header |= u64::from(byte & 0x7f).checked_shl(shift)?;
-            if byte < 0x80 {
-                break;
-            }
-        }
-        let length = usize::try_from(header >> 1).ok()?;
-        if header & 1 == 0 {
-            let bytes = levels.get(at..at + bit_width.div_ceil(8))?;
-            at += bytes.len();
-            let level = bytes.iter().rev().fold(0, |level, &byte| level << 8 | u64::from(byte));
-            done = see(level, length.min(count - done));
-        } else {
-            let wanted = length.saturating_mul(8).min(count - done);
-            let packed = levels.get(at..)?;
-            for i in 0..wanted {
-                let level = (0..bit_width).try_fold(0, |level, bit| {
-                    let place = i * bit_width + bit;
-                    Some(level | u64::from(packed.get(place / 8)? >> (place % 8) & 1) << bit)
-                })?;
-                done = see(level, 1);
-            }
-            at = at.checked_add(length.checked_mul(bit_width)?)?;
-        }
-    }
-    Some(Some(rows))
 }
 
 fn options() -> ArrowReaderOptions {

@@ -1,0 +1,147 @@
+//! Memory that is used again.
+//!
+//! A log is decoded through large, short-lived buffers. The system's allocator
+//! hands such memory back to the kernel as soon as it is free, and the next use
+//! pays for it twice: the kernel fills it with zeros and maps it page by page,
+//! which was a quarter of the time a big checkpoint took. So buffers come back
+//! here when their last user drops them, wherever that is: a batch that the
+//! consumer is done with returns its memory to the workers.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use bytes::Bytes;
+
+/// No more than this lies idle in one [`Memory`].
+const IDLE_BYTES_MAX: usize = 16 << 20;
+/// A smaller buffer is not worth keeping: the allocator does that itself.
+const KEPT_BYTES_MIN: usize = 64 << 10;
+
+/// Buffers to be used again. Clones share them; when the last is dropped, what
+/// is still lent out is freed by its user.
+#[derive(Clone, Default)]
+pub(crate) struct Memory {
+    idle: Arc<Idle>,
+}
+
+#[derive(Default)]
+struct Idle(Mutex<Vec<Vec<u8>>>);
+
+impl Idle {
+    fn buffers(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    /// A buffer with a capacity of at least `bytes`, `None` where there is no such
+    /// memory. It holds what its last user left in it.
+    ///
+    /// One that is more than twice as large is left for a use of its size: a
+    /// consumer may keep what it is given for long.
+    pub(crate) fn take(&self, bytes: usize) -> Option<Vec<u8>> {
+        let mut idle = self.idle.buffers();
+        let fits = |buffer: &Vec<u8>| {
+            bytes >= KEPT_BYTES_MIN
+                && (bytes..=bytes.saturating_mul(2)).contains(&buffer.capacity())
+        };
+        // The last one is the warmest.
+        match idle.iter().rposition(fits) {
+            Some(at) => Some(idle.swap_remove(at)),
+            None => {
+                drop(idle);
+                let mut buffer = Vec::new();
+                buffer.try_reserve_exact(bytes).ok()?;
+                Some(buffer)
+            }
+        }
+    }
+
+    /// Puts a buffer back.
+    pub(crate) fn put(&self, buffer: Vec<u8>) {
+        if buffer.capacity() < KEPT_BYTES_MIN {
+            return;
+        }
+        let mut idle = self.idle.buffers();
+        idle.push(buffer);
+        // What has been idle for longest has the wrong size.
+        let mut bytes: usize = idle.iter().map(Vec::capacity).sum();
+        let mut dropped = Vec::new();
+        while bytes > IDLE_BYTES_MAX {
+            let buffer = idle.remove(0);
+            bytes -= buffer.capacity();
+            dropped.push(buffer);
+        }
+        drop(idle);
+    }
+
+    /// The bytes of `buffer`, which comes back here when they are dropped.
+    pub(crate) fn lend(&self, buffer: Vec<u8>) -> Bytes {
+        if buffer.capacity() < KEPT_BYTES_MIN {
+            return Bytes::from(buffer);
+        }
+        Bytes::from_owner(Lent { buffer, home: Arc::downgrade(&self.idle) })
+    }
+}
+
+struct Lent {
+    buffer: Vec<u8>,
+    home: Weak<Idle>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(idle) = self.home.upgrade() {
+            Memory { idle }.put(std::mem::take(&mut self.buffer));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_when_its_last_user_drops_it() {
+        let memory = Memory::default();
+        let mut buffer = memory.take(100_000).unwrap();
+        buffer.extend_from_slice(&[7; 100_000]);
+        let place = buffer.as_ptr();
+        let bytes = memory.lend(buffer);
+        let other = bytes.slice(5..);
+        drop(bytes);
+        assert_eq!(memory.idle.buffers().len(), 0);
+        std::thread::spawn(move || drop(other)).join().unwrap();
+        // A far smaller use does not get it.
+        let small = memory.take(10).unwrap();
+        assert_ne!(small.as_ptr(), place);
+        let again = memory.take(90_000).unwrap();
+        assert_eq!(again.as_ptr(), place);
+    }
+
+    #[test]
+    fn what_lies_idle_is_bounded() {
+        let memory = Memory::default();
+        for _ in 0..10 {
+            memory.put(Vec::with_capacity(IDLE_BYTES_MAX / 4));
+        }
+        assert_eq!(memory.idle.buffers().len(), 4);
+        memory.put(Vec::with_capacity(IDLE_BYTES_MAX + 1));
+        assert_eq!(memory.idle.buffers().len(), 0);
+        memory.put(vec![0; 10]);
+        assert_eq!(memory.idle.buffers().len(), 0);
+    }
+
+    #[test]
+    fn what_is_lent_outlives_its_home() {
+        let memory = Memory::default();
+        let bytes = memory.lend(vec![1; 100_000]);
+        drop(memory);
+        assert!(bytes.iter().all(|&byte| byte == 1));
+    }
+}
