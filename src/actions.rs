@@ -6,8 +6,8 @@
 //! JSON; the file actions never become values of their own, they are decoded
 //! straight into columns (see `delta_log`).
 
-use std::collections::{BTreeMap, HashSet};
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -15,6 +15,7 @@ use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use serde::Deserialize;
 use serde_json::Value;
 use siphasher::sip128::SipHasher13;
+use wide::u8x16;
 
 use crate::error::{Error, Result, escaped};
 
@@ -366,31 +367,15 @@ impl KeyHasher {
     }
 }
 
-/// Keys of logical files.
-pub(crate) type KeySet = HashSet<u128, BuildHasherDefault<Identity>>;
-
-/// A keyed hash needs no second hash.
-#[derive(Default)]
-pub(crate) struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
-    }
-}
-
 /// The path that `raw`, a URI reference, stands for: percent-decoded exactly
 /// once, and with the spellings `file:/x` and `file:///x` of `/x` made one.
 ///
 /// A path that climbs out of the table is refused here already: a host that
 /// joins it to the table's root would open what it should not.
 pub(crate) fn decode_path<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+    if is_plain_path(raw) {
+        return Ok(raw);
+    }
     let decoded: &[u8] = if memchr::memchr(b'%', raw).is_some() {
         scratch.clear();
         scratch.extend(percent_encoding::percent_decode(raw));
@@ -419,6 +404,32 @@ pub(crate) fn decode_path<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result
     })
 }
 
+/// Whether `raw` is a path of which [`decode_path`] would change and refuse
+/// nothing, as nearly all are: one pass finds out.
+fn is_plain_path(raw: &[u8]) -> bool {
+    const LANES: usize = 16;
+    let mut after_dot = false;
+    let mut blocks = raw.chunks_exact(LANES);
+    let mut is_plain = |block: [u8; LANES]| {
+        let block = u8x16::new(block);
+        let special = block.simd_eq(u8x16::splat(b'%')) | block.simd_eq(u8x16::splat(0));
+        let dots = block.simd_eq(u8x16::splat(b'.')).to_bitmask();
+        let pairs = dots & (dots << 1 | u32::from(after_dot));
+        after_dot = dots >> (LANES - 1) & 1 != 0;
+        pairs == 0 && special.to_bitmask() == 0
+    };
+    if raw.is_empty() || raw.starts_with(b"file:") {
+        return false;
+    }
+    if !blocks.by_ref().all(|block| is_plain(block.try_into().unwrap_or([0; LANES]))) {
+        return false;
+    }
+    let mut last = [b'a'; LANES];
+    let rest = blocks.remainder();
+    last[..rest.len()].copy_from_slice(rest);
+    is_plain(last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -440,6 +451,26 @@ mod tests {
         ] {
             assert_eq!(decoded(raw).unwrap(), path);
         }
+    }
+
+    #[test]
+    fn a_path_is_plain_wherever_nothing_of_it_is_special() {
+        for length in 1..70 {
+            let plain = "a".repeat(length);
+            assert!(is_plain_path(plain.as_bytes()));
+            for at in 0..length {
+                let with = |special: &str| {
+                    let mut path = plain.clone();
+                    path.replace_range(at..(at + special.len()).min(length), special);
+                    path
+                };
+                assert!(is_plain_path(with(".").as_bytes()));
+                for special in ["%", "\0", ".."] {
+                    assert!(!is_plain_path(with(special).as_bytes()), "{length} {at} {special}");
+                }
+            }
+        }
+        assert!(!is_plain_path(b"") && !is_plain_path(b"file:/a"));
     }
 
     #[test]

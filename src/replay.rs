@@ -9,21 +9,21 @@
 //! the last commit is in, the set is final, so that workers ask it themselves
 //! and whole checkpoint units go straight through.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasherDefault;
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::filter_record_batch;
 
-use crate::actions::{ActionKey, AddColumns, AddField, AddFields, Identity, KeyHasher, KeySet};
+use crate::actions::{ActionKey, AddColumns, AddField, AddFields, KeyHasher};
 use crate::delta_log::checkpoint::{AddReader, Checkpoint, CheckpointAdds, Part};
-use crate::delta_log::commit::{self, LogText, TextSlice};
+use crate::delta_log::commit::{self, FileActions, LogText, TextSlice};
 use crate::error::{Error, Result, escaped};
 use crate::memory::Memory;
 use crate::parquet_file::{ParquetFile, Piece};
 use crate::read_ahead::{Cancel, Counters, Planned, Pool, ReadAhead, Window};
+use crate::seen::{Conflict, Seen};
 use crate::storage::Storage;
 
 /// Makes a consumer's batch of decoded adds.
@@ -99,10 +99,11 @@ pub(crate) struct Replay {
     unit: std::vec::IntoIter<Decoded>,
     /// Units of commits that are still to come.
     commit_units: usize,
-    seen: KeySet,
+    seen: Seen,
     /// The final set, once the commits are in; the workers hold it too.
-    final_seen: Arc<OnceLock<KeySet>>,
-    conflicts: Option<Conflicts>,
+    final_seen: Arc<OnceLock<Seen>>,
+    last_action_wins: bool,
+    blame: Blame,
     /// Adds of the checkpoint so far, and how many there must be.
     checkpoint_adds: u64,
     adds_said: Option<(String, u64)>,
@@ -123,26 +124,26 @@ impl Replay {
         let mut want = want;
         want.insert(AddField::Path);
         let hasher = KeyHasher::new();
-        let conflicts = (!plan.last_action_wins).then(|| Conflicts {
+        let memory = Memory::default();
+        let blame = Blame {
             storage: Arc::clone(&storage),
             commits: commits.clone(),
             hasher: hasher.clone(),
-            version: None,
-            flags: HashMap::default(),
-        });
+        };
         let units: Vec<_> = commit::plan(commits).collect();
         let commit_units = units.len();
         let final_seen = Arc::new(OnceLock::new());
         if commit_units == 0 {
-            let _ = final_seen.set(KeySet::default());
+            let _ = final_seen.set(Seen::default());
         }
 
         let commits = units.into_iter().map(|slices| Ok(planned_text(slices, Unit::Commits)));
         let adds_said = checkpoint.as_ref().and_then(|checkpoint| checkpoint.adds_said.clone());
-        let manifest = checkpoint
-            .map(|checkpoint| checkpoint_units(pool, window, &cancel, &storage, &checkpoint, want));
+        let manifest = checkpoint.map(|checkpoint| {
+            checkpoint_units(pool, window, &cancel, &storage, &checkpoint, want, &memory)
+        });
         let decoder =
-            Decoder { storage, want, hasher, project, final_seen: Arc::clone(&final_seen) };
+            Decoder { storage, want, hasher, project, memory, final_seen: Arc::clone(&final_seen) };
         let decoded = ReadAhead::new(
             pool,
             window,
@@ -155,9 +156,10 @@ impl Replay {
             decoded,
             unit: Vec::new().into_iter(),
             commit_units,
-            seen: KeySet::default(),
+            seen: Seen::default(),
             final_seen,
-            conflicts,
+            last_action_wins: plan.last_action_wins,
+            blame,
             checkpoint_adds: 0,
             adds_said,
             batch_rows: batch_rows.max(1),
@@ -214,7 +216,7 @@ impl Replay {
                 self.commit_units -= 1;
                 if self.commit_units == 0 {
                     let _ = self.final_seen.set(std::mem::take(&mut self.seen));
-                    self.conflicts = None;
+                    self.blame.commits = Vec::new();
                 }
                 keep(rows, live)
             }
@@ -236,10 +238,10 @@ impl Replay {
             let slice_adds = slice.iter().filter(|key| key.is_add).count();
             let mut row = first_add + slice_adds;
             for key in slice.iter().rev() {
-                if let Some(conflicts) = &mut self.conflicts {
-                    conflicts.check(version, key)?;
-                }
-                let is_newest = self.seen.insert(key.file);
+                let is_newest = self
+                    .seen
+                    .is_newest(version, key, self.last_action_wins)
+                    .map_err(|conflict| self.blame.error(version, key, conflict))?;
                 if key.is_add {
                     row -= 1;
                     live.set_bit(row, is_newest);
@@ -259,12 +261,12 @@ impl Replay {
 }
 
 /// The rows of a checkpoint's unit whose keys no commit has.
-fn unseen(rows: Projected, keys: &[u128], seen: &KeySet) -> Result<Option<RecordBatch>> {
+fn unseen(rows: Projected, keys: &[u128], seen: &Seen) -> Result<Option<RecordBatch>> {
     let mut live = BooleanBufferBuilder::new(keys.len());
     if seen.is_empty() {
         live.append_n(keys.len(), true);
     } else {
-        keys.iter().for_each(|key| live.append(!seen.contains(key)));
+        keys.iter().for_each(|key| live.append(!seen.contains(*key)));
     }
     keep(rows, live)
 }
@@ -290,22 +292,21 @@ struct Decoder {
     want: AddFields,
     hasher: KeyHasher,
     project: Arc<Project>,
-    final_seen: Arc<OnceLock<KeySet>>,
+    memory: Memory,
+    final_seen: Arc<OnceLock<Seen>>,
 }
 
 impl Decoder {
     fn decode(&self, unit: Unit) -> Result<Vec<Decoded>> {
         match unit {
             Unit::Commits(slices) => {
-                let actions =
-                    commit::decode(self.storage.as_ref(), &slices, self.want, &self.hasher)?;
+                let actions = self.lines(&slices)?;
                 let rows = self.project(&actions.adds, &slices[0].text.name)?;
                 let keys = CommitKeys { keys: actions.keys, ends: actions.ends };
                 Ok(vec![Decoded { rows, keys: Keys::Commits(keys), checkpoint_adds: 0 }])
             }
             Unit::CheckpointText(slices, allowed) => {
-                let actions =
-                    commit::decode(self.storage.as_ref(), &slices, self.want, &self.hasher)?;
+                let actions = self.lines(&slices)?;
                 let adds = actions.keys.iter().filter(|key| key.is_add);
                 let adds = CheckpointAdds {
                     keys: Some(adds.map(|key| key.file).collect()),
@@ -319,6 +320,10 @@ impl Decoder {
                 .map(|adds| self.checkpoint(adds?, reader.name(), allowed))
                 .collect(),
         }
+    }
+
+    fn lines(&self, slices: &[TextSlice]) -> Result<FileActions> {
+        commit::decode(self.storage.as_ref(), slices, self.want, &self.hasher, &self.memory)
     }
 
     fn checkpoint(&self, adds: CheckpointAdds, name: &str, allowed: Adds) -> Result<Decoded> {
@@ -379,7 +384,9 @@ fn checkpoint_units(
     storage: &Arc<dyn Storage>,
     checkpoint: &Checkpoint,
     want: AddFields,
+    memory: &Memory,
 ) -> impl Iterator<Item = Result<Planned<Unit>>> + Send + use<> {
+    let memory = memory.clone();
     enum Source {
         File(ParquetFile),
         Sidecar(String),
@@ -406,7 +413,6 @@ fn checkpoint_units(
         Ok(Planned { unit: source, bytes: SOURCE_BYTES, name })
     });
     let opener = Arc::clone(storage);
-    let memory = Memory::default();
     let readers = ReadAhead::new(
         pool,
         window,
@@ -439,51 +445,22 @@ fn checkpoint_units(
     texts.chain(pieces)
 }
 
-/// Finds actions that one commit must not hold together: two adds of one path,
-/// an add and a remove of one logical file ("Add File and Remove File").
-///
-/// Two removes of one path are let be: what they leave is the same.
-struct Conflicts {
+/// Says what is wrong with a commit.
+struct Blame {
     storage: Arc<dyn Storage>,
     commits: Vec<LogText>,
     hasher: KeyHasher,
-    /// The commit that `flags` are of.
-    version: Option<u64>,
-    flags: HashMap<u128, u8, BuildHasherDefault<Identity>>,
 }
 
-impl Conflicts {
-    const PATH_ADDED: u8 = 1;
-    const FILE_ADDED: u8 = 2;
-    const FILE_REMOVED: u8 = 4;
-
-    fn check(&mut self, version: u64, key: &ActionKey) -> Result<()> {
-        if self.version != Some(version) {
-            self.version = Some(version);
-            self.flags.clear();
-        }
-        let (forbidden, flag) = if key.is_add {
-            let path = self.flags.entry(key.path).or_default();
-            if *path & Conflicts::PATH_ADDED != 0 {
-                return Err(self.error(key, "adds the path twice"));
-            }
-            *path |= Conflicts::PATH_ADDED;
-            (Conflicts::FILE_REMOVED, Conflicts::FILE_ADDED)
-        } else {
-            (Conflicts::FILE_ADDED, Conflicts::FILE_REMOVED)
-        };
-        let file = self.flags.entry(key.file).or_default();
-        if *file & forbidden != 0 {
-            return Err(self.error(key, "adds and removes the same logical file"));
-        }
-        *file |= flag;
-        Ok(())
-    }
-
+impl Blame {
     /// Names the path, which the hash does not tell: the commit is read again.
     #[cold]
-    fn error(&self, key: &ActionKey, what: &str) -> Error {
-        let text = self.commits.iter().find(|text| Some(text.version) == self.version);
+    fn error(&self, version: u64, key: &ActionKey, conflict: Conflict) -> Error {
+        let what = match conflict {
+            Conflict::PathAddedTwice => "adds the path twice",
+            Conflict::AddedAndRemoved => "adds and removes the same logical file",
+        };
+        let text = self.commits.iter().find(|text| text.version == version);
         let path = text.and_then(|text| self.path_of(text, key));
         let name = text.map_or("a commit", |text| &text.name);
         let path = path.map(|path| format!(" \"{}\"", escaped(&path))).unwrap_or_default();
@@ -496,8 +473,14 @@ impl Conflicts {
     fn path_of(&self, text: &LogText, key: &ActionKey) -> Option<String> {
         commit::plan(vec![text.clone()]).find_map(|slices| {
             let want = AddFields::from_iter([AddField::Path]);
-            let actions =
-                commit::decode(self.storage.as_ref(), &slices, want, &self.hasher).ok()?;
+            let actions = commit::decode(
+                self.storage.as_ref(),
+                &slices,
+                want,
+                &self.hasher,
+                &Memory::default(),
+            )
+            .ok()?;
             let adds = actions.keys.iter().filter(|key| key.is_add);
             let row = adds.into_iter().position(|add| add.path == key.path)?;
             let paths: &ArrayRef = actions.adds.column(AddField::Path).ok()?;

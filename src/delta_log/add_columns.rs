@@ -7,12 +7,14 @@ use arrow::array::{
     ArrayRef, BooleanBuilder, Int32Builder, Int64Builder, MapArray, NullBufferBuilder, StringArray,
     StructArray, TimestampMillisecondBuilder,
 };
-use arrow::buffer::OffsetBuffer;
+use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 
 use super::json::{Cursor, RawStr, SURROGATE, Scan, Text};
 use crate::actions::{AddColumns, AddField, AddFields, deletion_vector_fields};
 use crate::error::{Error, Result};
+use crate::memory::Memory;
+use crate::utf8_array::utf8_array;
 
 /// Builders of the wanted columns of `add`.
 pub(super) struct AddBuilders {
@@ -29,13 +31,15 @@ pub(super) struct AddBuilders {
     default_row_commit_version: Int64Builder,
     clustering_provider: Utf8Builder,
     vectors: VectorBuilder,
+    memory: Memory,
 }
 
 impl AddBuilders {
     /// Builders for about `bytes` of lines.
-    pub(super) fn new(want: AddFields, bytes: usize) -> Self {
+    pub(super) fn new(want: AddFields, bytes: usize, memory: &Memory) -> Self {
         // Statistics are most of a line, and shrink as they are unescaped.
         let stats = if want.has(AddField::Stats) { bytes / 4 * 3 } else { 0 };
+        let stats = memory.take(stats).unwrap_or_default();
         AddBuilders {
             want,
             path: Utf8Builder::default(),
@@ -43,7 +47,8 @@ impl AddBuilders {
             modification_time: TimestampMillisecondBuilder::new(),
             data_change: BooleanBuilder::new(),
             partition_values: MapBuilder::default(),
-            stats: Utf8Builder::with_room(stats),
+            stats: Utf8Builder::within(stats),
+            memory: memory.clone(),
             num_records: Int64Builder::new(),
             tags: MapBuilder::default(),
             base_row_id: Int64Builder::new(),
@@ -88,8 +93,7 @@ impl AddBuilders {
                     cursor.string()?.resolve(scratch).map_err(|_| cursor.fault(SURROGATE))?
                 };
                 if wants_records {
-                    let records = std::str::from_utf8(text).ok().and_then(num_records);
-                    self.num_records.append_option(records);
+                    self.num_records.append_option(num_records(text));
                 }
             }
             AddField::Path | AddField::NumRecords | AddField::DeletionVector => {}
@@ -157,7 +161,9 @@ impl AddBuilders {
                 AddField::PartitionValues => {
                     Arc::new(std::mem::take(&mut self.partition_values).finish(field)?)
                 }
-                AddField::Stats => Arc::new(std::mem::take(&mut self.stats).finish()?),
+                AddField::Stats => {
+                    Arc::new(std::mem::take(&mut self.stats).finish_in(&self.memory)?)
+                }
                 AddField::NumRecords => Arc::new(self.num_records.finish()),
                 AddField::Tags => Arc::new(std::mem::take(&mut self.tags).finish(field)?),
                 AddField::BaseRowId => Arc::new(self.base_row_id.finish()),
@@ -207,9 +213,9 @@ impl Utf8Builder {
         self.ends.len()
     }
 
-    /// Empty, with room for about `bytes` of text.
-    fn with_room(bytes: usize) -> Self {
-        Utf8Builder { values: Text::with_room(bytes), ..Utf8Builder::default() }
+    /// Empty, to be filled within `memory`.
+    fn within(memory: Vec<u8>) -> Self {
+        Utf8Builder { values: Text::within(memory), ..Utf8Builder::default() }
     }
 
     /// Appends the string that is next.
@@ -249,10 +255,18 @@ impl Utf8Builder {
         &self.values.as_slice()[begin..]
     }
 
-    fn finish(mut self) -> Result<StringArray> {
-        let nulls = self.nulls.0.finish();
-        StringArray::try_new(offsets(&self.ends), self.values.into_vec().into(), nulls)
-            .map_err(|e| Error::bug(format!("decoded strings: {e}")))
+    fn finish(self) -> Result<StringArray> {
+        self.finish_as(Buffer::from)
+    }
+
+    /// The same, the text to go back to `memory` when it is dropped.
+    fn finish_in(self, memory: &Memory) -> Result<StringArray> {
+        self.finish_as(|text| memory.lend(text).into())
+    }
+
+    fn finish_as(mut self, buffer: impl FnOnce(Vec<u8>) -> Buffer) -> Result<StringArray> {
+        utf8_array(&self.ends, buffer(self.values.into_vec()), self.nulls.0.finish())
+            .map_err(|what| Error::bug(format!("decoded strings: {what}")))
     }
 }
 
@@ -418,8 +432,19 @@ fn i32_of(cursor: &mut Cursor<'_>) -> Scan<i32> {
 
 /// `numRecords` of the statistics `stats`: null where they are not JSON, do not
 /// say, or say nonsense ("Per-file Statistics").
-pub(crate) fn num_records(stats: &str) -> Option<i64> {
-    let mut cursor = Cursor::new(stats);
+pub(crate) fn num_records(stats: &[u8]) -> Option<i64> {
+    // Most writers begin with it.
+    if let Some(rest) = stats.strip_prefix(b"{\"numRecords\":") {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if (1..=18).contains(&digits)
+            && rest[0] != b'0'
+            && matches!(rest.get(digits), Some(b',' | b'}'))
+        {
+            let number = |n, &digit: &u8| n * 10 + i64::from(digit - b'0');
+            return Some(rest[..digits].iter().fold(0, number));
+        }
+    }
+    let mut cursor = Cursor::new(std::str::from_utf8(stats).ok()?);
     cursor.begin_object().ok()?;
     let mut first = true;
     while let Some(key) = cursor.next_key(&mut first).ok()? {

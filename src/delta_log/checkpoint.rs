@@ -26,12 +26,13 @@ use super::path;
 use super::segment::CheckpointFiles;
 use super::stats_parsed;
 use crate::actions::{
-    AddColumns, AddField, AddFields, KeyHasher, KeySet, RareAction, RareKind, decode_path,
+    AddColumns, AddField, AddFields, KeyHasher, RareAction, RareKind, decode_path,
     deletion_vector_fields,
 };
 use crate::error::{Error, Result, escaped};
 use crate::memory::Memory;
 use crate::parquet_file::{Batches, ParquetFile, Piece, TextBatch, TextColumn, select};
+use crate::seen::Seen;
 use crate::storage::Storage;
 
 /// Rows decoded at once: their columns stay in the processor's cache, and are
@@ -328,7 +329,7 @@ impl AddReader {
         &'a self,
         piece: &Piece,
         hasher: &KeyHasher,
-        seen: &'a OnceLock<KeySet>,
+        seen: &'a OnceLock<Seen>,
     ) -> Result<AddBatches<'a>> {
         let text = |leaf| TextColumn::new(&self.file, piece, leaf, BATCH_ROWS, &self.memory);
         let path = self.path.ok_or_else(|| Error::bug("a piece of a file without adds"))?;
@@ -584,7 +585,7 @@ impl AddReader {
 pub(crate) struct AddBatches<'a> {
     reader: &'a AddReader,
     hasher: KeyHasher,
-    seen: &'a OnceLock<KeySet>,
+    seen: &'a OnceLock<Seen>,
     row_group: usize,
     /// Rows of the row group that are still to come.
     rest: Range<usize>,
@@ -646,10 +647,10 @@ impl AddBatches<'_> {
         let mut columns = reader.columns(paths, &add)?;
 
         let seen = self.seen.get();
-        let keys = reader.keys(&add, &columns, &self.hasher, seen.is_some_and(KeySet::is_empty))?;
+        let keys = reader.keys(&add, &columns, &self.hasher, seen.is_some_and(Seen::is_empty))?;
         let live = seen
             .filter(|seen| !seen.is_empty())
-            .map(|seen| BooleanBuffer::collect_bool(count, |i| !seen.contains(&keys[i])));
+            .map(|seen| BooleanBuffer::collect_bool(count, |i| !seen.contains(keys[i])));
         let live = live.filter(|live| live.count_set_bits() < count);
         let mut keep = is_add.map(|is_add| is_add.into_inner());
         let mut parsed = add;
@@ -697,7 +698,10 @@ impl AddBatches<'_> {
 fn records_of(stats: &ArrayRef) -> ArrayRef {
     let stats: &StringArray = stats.as_string::<i32>();
     Arc::new(
-        stats.iter().map(|text| text.and_then(add_columns::num_records)).collect::<Int64Array>(),
+        stats
+            .iter()
+            .map(|text| text.and_then(|text| add_columns::num_records(text.as_bytes())))
+            .collect::<Int64Array>(),
     )
 }
 

@@ -20,14 +20,17 @@ use super::add_columns::{AddBuilders, DeletionVector, deletion_vector};
 use super::json::{Cursor, Fault, RawStr, SURROGATE, Scan, Text};
 use crate::actions::{ActionKey, AddColumns, AddField, AddFields, KeyHasher, RareAction, RareKind};
 use crate::error::{Error, Result, escaped};
+use crate::memory::Memory;
 use crate::storage::Storage;
 
-/// A commit of more bytes than this is cut into several units.
-const SLICE_BYTES: u64 = 2 << 20;
-/// A run of small commits ends once it has this many bytes.
-const RUN_BYTES: u64 = 1 << 20;
+/// A commit of more bytes than this is cut into shares: a share stays in the
+/// processor's cache from when it is read until it is decoded.
+const SHARE_BYTES: u64 = 512 << 10;
+/// A unit ends once it has this many bytes, of small commits or of shares of
+/// one big commit. A smaller one would make batches of few rows.
+const UNIT_BYTES: u64 = 1 << 20;
 /// How far beyond its end a share is read at once, to find its last line's end.
-const BEYOND_BYTES: u64 = 16 << 10;
+const BEYOND_BYTES: u64 = 8 << 10;
 /// The longest line that is read: one action should not cost unbounded memory.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
@@ -56,28 +59,33 @@ pub(crate) fn plan(texts: Vec<LogText>) -> impl Iterator<Item = Vec<TextSlice>> 
     // The shares of a big commit that are still to come.
     let mut shares: Vec<TextSlice> = Vec::new();
     std::iter::from_fn(move || {
-        if let Some(share) = shares.pop() {
-            return Some(vec![share]);
-        }
-        let mut run = Vec::new();
+        let mut unit = Vec::new();
         let mut bytes = 0;
-        while let Some(text) = texts.next_if(|text| run.is_empty() || text.size <= SLICE_BYTES) {
-            if text.size > SLICE_BYTES {
-                let count = text.size.div_ceil(SLICE_BYTES);
-                let cut = |i: u64| text.size / count * i + (text.size % count).min(i);
-                shares.extend(
-                    (0..count).map(|i| TextSlice { text: text.clone(), range: cut(i)..cut(i + 1) }),
-                );
-                return shares.pop().map(|share| vec![share]);
-            }
-            bytes += text.size;
-            let range = 0..text.size;
-            run.push(TextSlice { text, range });
-            if bytes >= RUN_BYTES {
+        while bytes < UNIT_BYTES {
+            let slice = if let Some(share) = shares.pop() {
+                share
+            } else if let Some(text) =
+                texts.next_if(|text| unit.is_empty() || text.size <= SHARE_BYTES)
+            {
+                if text.size > SHARE_BYTES {
+                    let count = text.size.div_ceil(SHARE_BYTES);
+                    let cut = |i: u64| text.size / count * i + (text.size % count).min(i);
+                    let range = |i| cut(i)..cut(i + 1);
+                    let text = &text;
+                    shares.extend(
+                        (0..count).map(|i| TextSlice { text: text.clone(), range: range(i) }),
+                    );
+                    continue;
+                }
+                let range = 0..text.size;
+                TextSlice { text, range }
+            } else {
                 break;
-            }
+            };
+            bytes += slice.bytes();
+            unit.push(slice);
         }
-        (!run.is_empty()).then_some(run)
+        (!unit.is_empty()).then_some(unit)
     })
 }
 
@@ -185,9 +193,10 @@ pub(crate) fn decode(
     unit: &[TextSlice],
     want: AddFields,
     hasher: &KeyHasher,
+    memory: &Memory,
 ) -> Result<FileActions> {
     let bytes = unit.iter().map(TextSlice::bytes).sum::<u64>();
-    let mut decoder = Decoder::new(want, hasher, usize::try_from(bytes).unwrap_or(0));
+    let mut decoder = Decoder::new(want, hasher, usize::try_from(bytes).unwrap_or(0), memory);
     let mut ends = Vec::with_capacity(unit.len());
     for slice in unit {
         let (lines, base) = slice.lines(storage)?;
@@ -225,8 +234,9 @@ pub(crate) struct Rare {
 /// order of their lines. Lines of other actions are not parsed, but a line that
 /// is plainly no action, or is cut off, is an error.
 pub(crate) fn rare_actions(storage: &dyn Storage, name: &str, kinds: &[RareKind]) -> Result<Rare> {
-    /// More than this is read in pieces and not kept.
-    const WHOLE_BYTES_MAX: u64 = 8 << 20;
+    /// More than this is read in pieces and not kept. A piece stays in the
+    /// processor's cache, where looking through it costs nearly nothing.
+    const WHOLE_BYTES_MAX: u64 = 512 << 10;
 
     let (mut piece, mut size) = storage.read_head(name, WHOLE_BYTES_MAX)?;
     if size == 0 {
@@ -264,7 +274,8 @@ pub(crate) fn rare_actions(storage: &dyn Storage, name: &str, kinds: &[RareKind]
         if at == size {
             break;
         }
-        let end = size.min(at + (1 << 20));
+        let end = size.min(at + WHOLE_BYTES_MAX);
+        drop(piece);
         piece = storage.read_range(name, at..end)?;
         at = end;
     }
@@ -408,10 +419,10 @@ impl Shape {
 
 impl<'a> Decoder<'a> {
     /// A decoder of about `bytes` of lines.
-    fn new(want: AddFields, hasher: &'a KeyHasher, bytes: usize) -> Self {
+    fn new(want: AddFields, hasher: &'a KeyHasher, bytes: usize, memory: &Memory) -> Self {
         Decoder {
             hasher,
-            adds: AddBuilders::new(want, bytes),
+            adds: AddBuilders::new(want, bytes, memory),
             keys: Vec::new(),
             add_shape: Shape::default(),
             remove_shape: Shape::default(),
@@ -645,7 +656,7 @@ mod tests {
         let hasher = KeyHasher::new();
         let want = AddFields::from_iter(AddField::ALL);
         plan(vec![log.text.clone()])
-            .map(|unit| decode(log.storage.as_ref(), &unit, want, &hasher))
+            .map(|unit| decode(log.storage.as_ref(), &unit, want, &hasher, &Memory::default()))
             .collect()
     }
 

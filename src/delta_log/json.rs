@@ -7,6 +7,8 @@
 
 use wide::u8x32;
 
+use crate::unescape::{MARGIN, copy_unescaped, escaped};
+
 /// What is not JSON, or not what was expected, and where in the text.
 #[derive(Debug)]
 pub(crate) struct Fault {
@@ -18,6 +20,9 @@ pub(crate) struct Fault {
 pub(crate) type Scan<T> = Result<T, Box<Fault>>;
 
 const LANES: usize = 32;
+
+/// The room for a string that is being copied: enough for nearly all.
+const ROOM: usize = 2048;
 
 /// A place in a text of JSON.
 pub(crate) struct Cursor<'a> {
@@ -35,9 +40,10 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// Empty, with room for about `bytes`.
-    pub(crate) fn with_room(bytes: usize) -> Self {
-        Text { bytes: vec![0; bytes], used: 0 }
+    /// Empty, to be filled within `memory`; what that holds is overwritten.
+    pub(crate) fn within(mut memory: Vec<u8>) -> Self {
+        memory.resize(memory.capacity(), 0);
+        Text { bytes: memory, used: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -167,6 +173,24 @@ impl<'a> Cursor<'a> {
 
     /// A whole number that fits 64 bits; a fraction or an exponent is a fault.
     pub(crate) fn i64(&mut self) -> Scan<i64> {
+        // Digits alone, no more than always fit, and not part of something else.
+        let rest = self.bytes.get(self.pos..).unwrap_or_default();
+        let mut value = 0;
+        let mut digits = 0;
+        while let Some(digit) = rest.get(digits).map(|byte| byte.wrapping_sub(b'0'))
+            && digit < 10
+            && digits < 18
+        {
+            value = value * 10 + i64::from(digit);
+            digits += 1;
+        }
+        if digits > 0
+            && (rest[0] != b'0' || digits == 1)
+            && matches!(rest.get(digits), Some(b',' | b'}'))
+        {
+            self.pos += digits;
+            return Ok(value);
+        }
         let text = match self.peek() {
             Some(b'-' | b'0'..=b'9') => self.number()?,
             _ => return Err(self.expected("a whole number")),
@@ -189,59 +213,33 @@ impl<'a> Cursor<'a> {
 
     /// Appends the string that is next to `out`, its escapes resolved: one pass
     /// finds its end and copies it.
-    ///
-    /// A run between two escapes is copied as one block of fixed size. The
-    /// escapes of statistics are quotes nearly all, and those only drop a byte.
     pub(crate) fn string_into(&mut self, out: &mut Text) -> Scan<()> {
         if self.peek() != Some(b'"') {
             return Err(self.expected("a string"));
         }
         let begin = self.pos + 1;
         let mut at = begin;
-        // A block may be copied from any place in the block at hand.
-        while let Some(window) = self.bytes.get(at..at + 2 * LANES) {
-            out.make_room(2 * LANES);
-            let block = u8x32::new(window[..LANES].try_into().unwrap_or([0; LANES]));
-            let controls = block.simd_eq(block.min(u8x32::splat(0x1f))).to_bitmask();
-            let mut special = mask(block, b'"') | mask(block, b'\\') | controls;
-            // Where in the window the run that is not yet copied begins.
-            let mut run = 0;
-            let next = loop {
-                let target = &mut out.bytes[out.used..out.used + LANES];
-                target.copy_from_slice(&window[run..run + LANES]);
-                if special == 0 {
-                    out.used += LANES - run;
-                    break LANES;
+        while self.bytes.len() - at >= MARGIN {
+            out.make_room(ROOM);
+            let (read, written) = copy_unescaped(&self.bytes[at..], &mut out.bytes[out.used..]);
+            at += read;
+            out.used += written;
+            match self.bytes.get(at) {
+                Some(b'"') => {
+                    self.pos = at + 1;
+                    return Ok(());
                 }
-                let stop = special.trailing_zeros() as usize;
-                out.used += stop - run;
-                if window[stop] != b'\\' {
-                    self.pos = at + stop + 1;
-                    return if window[stop] == b'"' {
-                        Ok(())
-                    } else {
-                        Err(self.bad_end(begin, at + stop))
-                    };
-                }
-                let letter = window[stop + 1];
-                if !matches!(letter, b'"' | b'\\' | b'/') {
-                    let mut from = at + stop;
-                    self.check_escape(from + 1)?;
+                Some(b'\\') => {
+                    self.check_escape(at + 1)?;
+                    out.make_room(ROOM);
                     let unescaped =
-                        unescape_one(self.bytes, &mut from, &mut out.bytes, &mut out.used);
+                        unescape_one(self.bytes, &mut at, &mut out.bytes, &mut out.used);
                     unescaped.map_err(|LoneSurrogate| self.fault(SURROGATE))?;
-                    break from - at;
                 }
-                // The letter stands for itself: it begins the next run.
-                run = stop + 1;
-                special &= u32::MAX.checked_shl(stop as u32 + 2).unwrap_or(0);
-                if run == LANES {
-                    out.bytes[out.used] = letter;
-                    out.used += 1;
-                    break LANES + 1;
-                }
-            };
-            at += next;
+                Some(0..=0x1f) => return Err(self.bad_end(begin, at)),
+                // The room was too small, or the text is at its end.
+                _ => {}
+            }
         }
         // The end of the text is near: find the string's end, then resolve.
         let (end, _) = self.string_end(begin, at)?;
@@ -490,21 +488,6 @@ impl<'a> Cursor<'a> {
 
 fn mask(block: u8x32, byte: u8) -> u32 {
     block.simd_eq(u8x32::splat(byte)).to_bitmask()
-}
-
-/// Which bytes of a block a backslash escapes. A run of backslashes escapes
-/// the byte after it when its length is odd; adding each run that begins at an
-/// odd place to the runs themselves carries a bit to that byte.
-fn escaped(backslashes: u32, carry: &mut bool) -> u32 {
-    const EVEN: u32 = 0x5555_5555;
-    let carried = u32::from(*carry);
-    // A backslash that is itself escaped begins nothing.
-    let backslashes = backslashes & !carried;
-    let after = backslashes << 1 | carried;
-    let odd_starts = backslashes & !EVEN & !after;
-    let (runs, overflow) = odd_starts.overflowing_add(backslashes);
-    *carry = overflow;
-    (EVEN ^ (runs << 1)) & after
 }
 
 impl<'a> RawStr<'a> {

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, NullBufferBuilder, StringArray};
-use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::{CastOptions, cast_with_options, filter};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use super::levels::{each_run, split_levels};
 use super::{Batches, ParquetFile, Piece, select};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
+use crate::utf8_array::utf8_array;
 
 /// A page of more rows is left to the general reader: its levels are read whole.
 const PAGE_ROWS_MAX: u32 = 16 << 20;
@@ -245,8 +246,7 @@ impl Pages {
         keep: Option<&BooleanBuffer>,
     ) -> Result<Option<TextBatch>> {
         let kept = keep.map_or(rows, BooleanBuffer::count_set_bits);
-        let mut ends: Vec<i32> = Vec::with_capacity(kept + 1);
-        ends.push(0);
+        let mut ends: Vec<i32> = Vec::with_capacity(kept);
         let mut text: Vec<u8> = Vec::new();
         let mut nulls = NullBufferBuilder::new(kept);
         let mut parents = NullBufferBuilder::new(rows);
@@ -289,7 +289,7 @@ impl Pages {
                 let is_kept = keep.is_none_or(|keep| keep.value(row + i));
                 if i16::from(level) != self.max_level {
                     if is_kept {
-                        ends.push(ends[ends.len() - 1]);
+                        ends.push(ends.last().copied().unwrap_or(0));
                         nulls.append_null();
                     }
                     continue;
@@ -326,8 +326,7 @@ impl Pages {
             row += count;
         }
         let text = self.memory.lend(text).into();
-        let values = StringArray::try_new(OffsetBuffer::new(ends.into()), text, nulls.finish());
-        let values = values.map_err(|e| file.error(e))?;
+        let values = utf8_array(&ends, text, nulls.finish()).map_err(|what| file.error(what))?;
         Ok(Some(TextBatch { values, parents: parents.finish() }))
     }
 
@@ -527,7 +526,7 @@ mod tests {
                 let keep = (keep_each > 1).then(|| {
                     BooleanBuffer::collect_bool(count, |i| {
                         let row = begin + i;
-                        row % 7 != 0 && (row / keep_each).is_multiple_of(2)
+                        !row.is_multiple_of(7) && (row / keep_each).is_multiple_of(2)
                     })
                 });
                 let read = column.next(keep.as_ref()).unwrap();
@@ -540,12 +539,12 @@ mod tests {
                 let there = is_there(&expected.parents);
                 assert_eq!(is_there(&read.parents), there, "{begin}");
                 assert_eq!(read.values.len(), expected.values.len());
-                for i in 0..read.values.len() {
+                for (i, &is_there) in there.iter().enumerate().take(read.values.len()) {
                     let value = |values: &StringArray| {
                         values.is_valid(i).then(|| values.value(i).to_owned())
                     };
                     // A required member of a null struct has a value of no meaning.
-                    if keep.is_some() || there[i] {
+                    if keep.is_some() || is_there {
                         assert_eq!(value(&read.values), value(&expected.values), "{begin} {i}");
                     }
                 }

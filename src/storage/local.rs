@@ -6,11 +6,11 @@
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -26,8 +26,13 @@ pub(crate) struct LocalStorage {
     root_text: String,
     /// Directories already found to lie below the root, by name.
     inside: RwLock<HashSet<String>>,
+    /// Files that are read in ranges, the last used last.
+    opened: Mutex<Vec<(String, Arc<File>)>>,
     memory: Memory,
 }
+
+/// So many stay open: as many as are read at once, and few beside a host's own.
+const OPEN_FILES_MAX: usize = 16;
 
 impl LocalStorage {
     pub(crate) fn open(root: &Path) -> Result<LocalStorage> {
@@ -41,6 +46,7 @@ impl LocalStorage {
             root,
             root_text,
             inside: RwLock::new(HashSet::new()),
+            opened: Mutex::default(),
             memory: Memory::default(),
         })
     }
@@ -102,24 +108,48 @@ impl LocalStorage {
         Ok((file, metadata))
     }
 
-    /// The next `len` bytes, which the file was seen to have.
-    ///
-    /// They are read into spare capacity, since filling it with zeros first
-    /// costs a pass, and through `take`, which asks the system for nothing but
-    /// the bytes.
-    fn read_exactly(&self, file: File, len: u64, name: &str) -> Result<Bytes> {
-        let too_many = || Error::limit(format!("{}: {len} bytes do not fit", escaped(name)));
-        let capacity = usize::try_from(len).map_err(|_| too_many())?;
-        let mut bytes = self.memory.take(capacity).ok_or_else(too_many)?;
-        bytes.clear();
-        file.take(len).read_to_end(&mut bytes).map_err(|e| io_error(&e, &escaped(name)))?;
-        if bytes.len() as u64 != len {
-            return Err(Error::storage(format!(
-                "{}: {len} bytes were wanted and {} came: the file was cut while it was read",
-                escaped(name),
-                bytes.len()
-            )));
+    /// The file `name`, to be read here and there: one of the last few is open
+    /// still. What is read of it is then of one file, even if another takes its
+    /// name meanwhile.
+    fn opened(&self, name: &str) -> Result<(Arc<File>, Metadata)> {
+        let opened = || self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = {
+            let mut opened = opened();
+            let at = opened.iter().position(|(known, _)| known == name);
+            at.map(|at| {
+                let entry = opened.remove(at);
+                let file = Arc::clone(&entry.1);
+                opened.push(entry);
+                file
+            })
+        };
+        if let Some(file) = known {
+            let metadata = file.metadata().map_err(|e| io_error(&e, &escaped(name)))?;
+            return Ok((file, metadata));
         }
+        let (file, metadata) = self.file(name)?;
+        let file = Arc::new(file);
+        let mut opened = opened();
+        opened.push((name.to_owned(), Arc::clone(&file)));
+        if opened.len() > OPEN_FILES_MAX {
+            opened.remove(0);
+        }
+        Ok((file, metadata))
+    }
+
+    /// `len` bytes from `start` on, which the file was seen to have.
+    fn read_exactly(&self, file: &File, start: u64, len: u64, name: &str) -> Result<Bytes> {
+        let too_many = || Error::limit(format!("{}: {len} bytes do not fit", escaped(name)));
+        let len = usize::try_from(len).map_err(|_| too_many())?;
+        let mut bytes = self.memory.take(len).ok_or_else(too_many)?;
+        bytes.resize(len, 0);
+        file.read_exact_at(&mut bytes, start).map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => Error::storage(format!(
+                "{}: {len} bytes were wanted and fewer came: the file was cut while it was read",
+                escaped(name)
+            )),
+            _ => io_error(&e, &escaped(name)),
+        })?;
         Ok(self.memory.lend(bytes))
     }
 }
@@ -152,11 +182,11 @@ impl Storage for LocalStorage {
     fn read_head(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
         let (file, metadata) = self.file(name)?;
         let size = metadata.len();
-        Ok((self.read_exactly(file, size.min(limit), name)?, size))
+        Ok((self.read_exactly(&file, 0, size.min(limit), name)?, size))
     }
 
     fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
-        let (mut file, metadata) = self.file(name)?;
+        let (file, metadata) = self.opened(name)?;
         // Checked against the real size before anything is allocated.
         if range.start > range.end || range.end > metadata.len() {
             return Err(Error::storage(format!(
@@ -167,8 +197,7 @@ impl Storage for LocalStorage {
                 metadata.len()
             )));
         }
-        file.seek(SeekFrom::Start(range.start)).map_err(|e| io_error(&e, &escaped(name)))?;
-        self.read_exactly(file, range.end - range.start, name)
+        self.read_exactly(&file, range.start, range.end - range.start, name)
     }
 
     fn stat(&self, name: &str) -> Result<FileStat> {
@@ -266,6 +295,32 @@ mod tests {
         assert_eq!(storage.read_range("log/a", 2..5).unwrap(), "234");
         let error = storage.read_range("log/a", 8..(1 << 60)).unwrap_err();
         assert!(error.message().contains("the file has 10"), "{error}");
+    }
+
+    #[test]
+    fn only_a_few_files_stay_open() {
+        let names: Vec<String> = (0..3 * OPEN_FILES_MAX).map(|i| format!("log/{i}")).collect();
+        let files: Vec<_> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
+        let (_dir, storage) = table(&files);
+        for name in names.iter().chain(&names[40..]) {
+            assert_eq!(storage.read_range(name, 2..4).unwrap(), name[2..4]);
+            assert!(storage.opened.lock().unwrap().len() <= OPEN_FILES_MAX);
+        }
+        assert_eq!(storage.opened.lock().unwrap().len(), OPEN_FILES_MAX);
+    }
+
+    #[test]
+    fn ranges_of_a_file_are_of_one_file_though_another_takes_its_name() {
+        let (dir, storage) = table(&[("log/a", "0123456789"), ("log/b", "abcdefghij")]);
+        assert_eq!(storage.read_range("log/a", 0..5).unwrap(), "01234");
+        std::fs::rename(dir.path().join("log/b"), dir.path().join("log/a")).unwrap();
+        assert_eq!(storage.read_range("log/a", 5..10).unwrap(), "56789");
+        // A file that is cut in place shows it.
+        std::fs::write(dir.path().join("log/c"), "0123456789").unwrap();
+        assert_eq!(storage.read_range("log/c", 0..5).unwrap(), "01234");
+        std::fs::write(dir.path().join("log/c"), "0123456").unwrap();
+        let error = storage.read_range("log/c", 5..10).unwrap_err();
+        assert!(error.message().contains("the file has 7"), "{error}");
     }
 
     #[test]
