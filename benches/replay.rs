@@ -18,26 +18,21 @@
 //! A table is made when the first bench asks for it, in DELTA_BENCH_TABLES
 //! (`target/bench-tables` without it), and kept there.
 
+mod floors;
 mod log_shapes;
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::hint::black_box;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::Array;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, measurement::WallTime};
 use delta_engine::{DEFAULT_FILE_COLUMNS, Engine};
+use floors::LogFiles;
 use log_shapes::{SHAPES, Table};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
-    RowSelector,
-};
-use parquet::file::metadata::PageIndexPolicy;
 
 /// The columns of an add that fill [`DEFAULT_FILE_COLUMNS`].
 const LEAVES: [&str; 7] = [
@@ -87,7 +82,7 @@ fn replay(criterion: &mut Criterion, table: Table, [serial, one, two]: &[Engine;
     if table.shape.has_checkpoint() {
         for (how, threads) in [("floor_parquet_1", 1), ("floor_parquet_2", 2)] {
             floor(&mut group, how, &table, |log| {
-                let adds = decode(&log.checkpoint, threads);
+                let adds = count_adds(&log.checkpoint, threads);
                 assert_eq!(adds, table.checkpoint_adds());
                 adds
             });
@@ -107,7 +102,7 @@ fn floor(
     mut work: impl FnMut(&LogFiles) -> u64,
 ) {
     group.bench_function(how, |bencher| {
-        let log = LogFiles::of(table, &made(table));
+        let log = LogFiles::of(&made(table));
         bencher.iter(|| black_box(work(&log)));
     });
 }
@@ -117,31 +112,6 @@ fn drain(engine: &Engine, root: &Path, columns: &[&str]) -> u64 {
     let snapshot = engine.snapshot(root.to_str().expect("a path in UTF-8")).expect("a table");
     let stream = snapshot.scan().columns(columns.iter().copied()).files().expect("a stream");
     stream.map(|batch| black_box(batch.expect("a batch")).num_rows() as u64).sum()
-}
-
-/// The files of a log that the newest version needs.
-struct LogFiles {
-    commits: Vec<PathBuf>,
-    checkpoint: Vec<PathBuf>,
-}
-
-impl LogFiles {
-    fn of(table: &Table, root: &Path) -> LogFiles {
-        let log = root.join("_delta_log");
-        let list = |folder: &Path, ending: &str| -> BTreeSet<PathBuf> {
-            let Ok(entries) = fs::read_dir(folder) else { return BTreeSet::new() };
-            let paths = entries.map(|entry| entry.expect("an entry").path());
-            paths.filter(|path| path.to_string_lossy().ends_with(ending)).collect()
-        };
-        // The commit of the checkpoint's own version is in the checkpoint.
-        let old = usize::from(table.shape.has_checkpoint());
-        let mut checkpoint = list(&log, ".parquet");
-        checkpoint.append(&mut list(&log.join("_sidecars"), ".parquet"));
-        LogFiles {
-            commits: list(&log, ".json").into_iter().skip(old).collect(),
-            checkpoint: checkpoint.into_iter().collect(),
-        }
-    }
 }
 
 fn read(path: &Path, buffer: &mut [u8]) -> u64 {
@@ -169,62 +139,12 @@ fn longest_line(path: &Path, text: &mut Vec<u8>) -> u64 {
 }
 
 /// Decodes the adds of checkpoint files on `threads`, and counts them.
-fn decode(files: &[PathBuf], threads: usize) -> u64 {
-    // The offset index lets a range of rows skip the pages before it.
-    let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-    let mut units = Vec::new();
-    for path in files {
-        let file = File::open(path).expect("a checkpoint file");
-        let metadata = ArrowReaderMetadata::load(&file, options.clone()).expect("a footer");
-        for (group, rows) in metadata.metadata().row_groups().iter().enumerate() {
-            // As many ranges as threads, so that one row group keeps them all busy.
-            let rows = rows.num_rows() as usize;
-            for i in 0..threads {
-                let range = rows * i / threads..rows * (i + 1) / threads;
-                units.push((path, metadata.clone(), group, range));
-            }
-        }
-    }
-    let next = AtomicUsize::new(0);
-    let adds = AtomicU64::new(0);
-    let work = || {
-        while let Some((path, metadata, group, rows)) =
-            units.get(next.fetch_add(1, Ordering::Relaxed))
-        {
-            let file = File::open(path).expect("a checkpoint file");
-            let schema = metadata.metadata().file_metadata().schema_descr();
-            let wanted = schema.columns().iter().enumerate().filter(|(_, column)| {
-                let parts = column.path().parts();
-                parts[0] == "add" && LEAVES.contains(&parts[1].as_str())
-            });
-            let mask = ProjectionMask::leaves(schema, wanted.map(|(i, _)| i));
-            let selection = RowSelection::from(vec![
-                RowSelector::skip(rows.start),
-                RowSelector::select(rows.len()),
-            ]);
-            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
-                .with_row_groups(vec![*group])
-                .with_row_selection(selection)
-                .with_projection(mask)
-                .with_batch_size(8_192)
-                .build()
-                .expect("a reader");
-            for batch in reader {
-                let batch = black_box(batch.expect("a batch"));
-                // A V2 checkpoint's own file has no adds, and no column of them.
-                let Some(add) = batch.column_by_name("add") else { continue };
-                let add = add.as_struct();
-                adds.fetch_add((add.len() - add.null_count()) as u64, Ordering::Relaxed);
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
+fn count_adds(files: &[PathBuf], threads: usize) -> u64 {
+    let count = AtomicU64::new(0);
+    floors::decode(files, threads, &LEAVES, |adds| {
+        count.fetch_add((adds.len() - adds.null_count()) as u64, Ordering::Relaxed);
     });
-    adds.into_inner()
+    count.into_inner()
 }
 
 /// The table's folder. It is made now if it is not there.

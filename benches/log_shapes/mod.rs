@@ -140,6 +140,12 @@ impl Shape {
     pub(crate) fn has_checkpoint(self) -> bool {
         matches!(self.layout, Layout::Checkpoint { .. })
     }
+
+    /// Whether the adds of the checkpoint are in several files.
+    pub(crate) fn has_parts(self) -> bool {
+        let Layout::Checkpoint { naming, .. } = self.layout else { return false };
+        naming != Naming::Classic
+    }
 }
 
 /// One table that can be made.
