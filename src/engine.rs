@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::read_ahead::{Pool, Window};
+use crate::span::{Span, Spans};
 
 /// The default of [`EngineBuilder::window_bytes`].
 const WINDOW_BYTES: usize = 32 << 20;
@@ -45,6 +46,7 @@ pub struct EngineBuilder {
     threads: Option<usize>,
     window_bytes: Option<usize>,
     sink: Option<Arc<EventSink>>,
+    spans: Spans,
 }
 
 impl EngineBuilder {
@@ -70,6 +72,17 @@ impl EngineBuilder {
         self
     }
 
+    /// Calls `hook` for each [`Span`], as soon as it ends and on the thread
+    /// that it was of, workers included: thousands in a big listing. The hook
+    /// must not block and must not call back into the engine; its panics are
+    /// swallowed. The spans of one thread do not overlap, and with the engine's
+    /// last handle (snapshots and streams are handles too) gone, all have been
+    /// told. Without a hook no clock is read for spans.
+    pub fn on_span(mut self, hook: impl Fn(Span<'_>) + Send + Sync + 'static) -> Self {
+        self.spans = Spans::to(hook);
+        self
+    }
+
     /// Builds the engine. No thread starts yet.
     ///
     /// # Errors
@@ -84,7 +97,7 @@ impl EngineBuilder {
             )));
         }
         Ok(Engine {
-            pool: Pool::new(threads),
+            pool: Pool::watched(threads, self.spans),
             window_bytes: self.window_bytes.unwrap_or(WINDOW_BYTES),
             sink: self.sink,
         })

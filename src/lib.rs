@@ -44,6 +44,7 @@
 //! | `storage` | where do bytes come from? |
 //! | `engine` | which pool, which defaults? |
 //! | `read_ahead` | how do units decode ahead, in order, within bounds? |
+//! | `span` | what was a thread at, from when to when? |
 //! | `error` | what went wrong, and who can act? |
 //!
 //! # Invariants
@@ -78,6 +79,7 @@ mod scan;
 mod schema;
 mod seen;
 mod snapshot;
+mod span;
 mod storage;
 #[expect(unsafe_code, reason = "a measured hot loop, with its proof: see the module")]
 mod unescape;
@@ -96,6 +98,7 @@ pub use scan::{
 };
 pub use schema::{ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType};
 pub use snapshot::Snapshot;
+pub use span::{Span, SpanKind};
 pub use storage::{FileStat, Storage};
 
 // The README's Rust is compiled with the tests.

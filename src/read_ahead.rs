@@ -31,6 +31,7 @@
 //! for may be itself.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::io;
 use std::iter::FusedIterator;
 use std::mem;
@@ -44,6 +45,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::error::{Error, Result, escaped};
+use crate::span::{Label, SpanKind, Spans, Watch};
 
 /// How long a consumer sleeps before it looks at the cancel flag again.
 const WAIT_SLICE: Duration = Duration::from_millis(10);
@@ -64,6 +66,7 @@ pub(crate) struct Pool {
     starting: Mutex<()>,
     workers: OnceLock<Workers>,
     turns: Arc<Turns>,
+    spans: Spans,
 }
 
 struct Workers {
@@ -73,13 +76,20 @@ struct Workers {
 
 impl Pool {
     /// A pool of `threads` workers; with 0 every stream decodes on its consumer.
+    #[cfg(test)]
     pub(crate) fn new(threads: usize) -> Arc<Pool> {
+        Pool::watched(threads, Spans::default())
+    }
+
+    /// As `new`; what its workers and consumers are at goes to `spans`.
+    pub(crate) fn watched(threads: usize, spans: Spans) -> Arc<Pool> {
         Arc::new(Pool {
             threads,
             pid: AtomicU32::new(0),
             starting: Mutex::new(()),
             workers: OnceLock::new(),
             turns: Arc::default(),
+            spans,
         })
     }
 
@@ -121,8 +131,14 @@ impl Pool {
         pid != 0 && pid != process::id()
     }
 
-    fn is_current_thread(&self) -> bool {
-        self.workers.get().is_some_and(|workers| workers.rayon.current_thread_index().is_some())
+    /// Which of the workers this thread is.
+    fn worker(&self) -> Option<usize> {
+        self.workers.get()?.rayon.current_thread_index()
+    }
+
+    /// A watch for what this thread, a worker or a consumer, begins now.
+    pub(crate) fn watch(&self, label: impl FnOnce() -> Label) -> Watch {
+        self.spans.watch(label, || self.worker())
     }
 }
 
@@ -272,8 +288,8 @@ pub(crate) struct Planned<U> {
     pub(crate) unit: U,
     /// What it is likely to weigh, decoded: its share of the byte budget.
     pub(crate) bytes: usize,
-    /// What a panic's error calls it: a file, a file and a slice.
-    pub(crate) name: Arc<str>,
+    /// What its span and a panic's error call it: a file, a file and a slice.
+    pub(crate) label: Label,
 }
 
 /// The results of a plan's units, in plan order, decoded ahead.
@@ -284,6 +300,8 @@ pub(crate) struct ReadAhead<T> {
     limit: Window,
     cancel: Cancel,
     counters: Arc<Counters>,
+    /// Of the unit that was delivered last.
+    label: Option<Label>,
     /// `None` after the end.
     live: Option<Live<T>>,
 }
@@ -308,13 +326,13 @@ type Report<T> = (u64, Result<T>);
 
 /// A unit with its decode function, so that only the result's type is left.
 struct Unit<T> {
-    name: Arc<str>,
+    label: Label,
     bytes: usize,
     decode: Box<dyn FnOnce() -> Result<T> + Send>,
 }
 
 struct Slot<T> {
-    name: Arc<str>,
+    label: Label,
     bytes: usize,
     result: Option<Result<T>>,
 }
@@ -363,14 +381,15 @@ impl<T: Send + 'static> ReadAhead<T> {
                 cancel: cancel.clone(),
                 counters: Arc::clone(&counters),
                 turns: Arc::clone(&pool.turns),
+                spans: pool.spans.clone(),
             };
             (Arc::new(lane), receiver)
         });
         let decode = Arc::new(decode);
         let plan = plan.map(move |planned| {
-            let Planned { unit, bytes, name } = planned?;
+            let Planned { unit, bytes, label } = planned?;
             let decode = Arc::clone(&decode);
-            Ok(Unit { name, bytes, decode: Box::new(move || decode(unit)) })
+            Ok(Unit { label, bytes, decode: Box::new(move || decode(unit)) })
         });
         let live = Live {
             plan: Some(Box::new(plan)),
@@ -380,8 +399,8 @@ impl<T: Send + 'static> ReadAhead<T> {
             delivered: 0,
             lane,
         };
-        let mut stream =
-            ReadAhead { pool: Arc::clone(pool), limit, cancel, counters, live: Some(live) };
+        let pool = Arc::clone(pool);
+        let mut stream = ReadAhead { pool, limit, cancel, counters, label: None, live: Some(live) };
         stream.refill();
         stream
     }
@@ -414,6 +433,15 @@ impl<T: Send + 'static> ReadAhead<T> {
         next
     }
 
+    /// A watch for what is now done, on this thread, with what was delivered
+    /// last.
+    pub(crate) fn watch(&self, kind: SpanKind) -> Watch {
+        match &self.label {
+            Some(label) => self.pool.watch(|| label.turned_to(kind)),
+            None => Watch::default(),
+        }
+    }
+
     /// Without workers: pulls one unit and decodes it here.
     fn decode_next(&mut self) -> Option<Result<T>> {
         if let Err(e) = self.cancel.check() {
@@ -424,8 +452,9 @@ impl<T: Send + 'static> ReadAhead<T> {
             Err(e) => return Some(Err(e)),
         };
         let bytes = unit.bytes;
+        self.label = Some(unit.label.clone());
         self.counters.enter_window(bytes);
-        let result = unit.decode(&self.cancel);
+        let result = unit.decode(&self.cancel, &self.pool.spans, || self.pool.worker());
         self.counters.leave_window(bytes);
         if result.is_ok() {
             self.counters.count_decoded();
@@ -438,8 +467,9 @@ impl<T: Send + 'static> ReadAhead<T> {
     fn wait(&mut self, deadline: Option<Instant>) -> Waited {
         let Some(live) = &mut self.live else { return Waited::Answered };
         let Some((lane, reports)) = live.lane.clone() else { return Waited::Answered };
-        let is_worker = self.pool.is_current_thread();
+        let is_worker = self.pool.worker().is_some();
         let mut is_first_look = true;
+        let mut watch = Watch::default();
         loop {
             if let Err(e) = self.cancel.check() {
                 return Waited::Failed(e);
@@ -460,8 +490,14 @@ impl<T: Send + 'static> ReadAhead<T> {
             is_first_look = false;
             // Units of this stream only: what this worker does not find queued
             // runs on another thread, so waiting for it is waiting for work.
-            if is_worker && lane.decode_one() {
-                continue;
+            if is_worker {
+                watch.stop();
+                if lane.decode_one() {
+                    continue;
+                }
+            }
+            if let Some(front) = live.window.front().filter(|_| !watch.is_running()) {
+                watch = self.pool.watch(|| front.label.turned_to(SpanKind::Wait));
             }
             // In slices, because cancelling touches only an atomic.
             match reports.recv_timeout(slice) {
@@ -491,6 +527,7 @@ impl<T: Send + 'static> ReadAhead<T> {
         if let Some(Ok(_)) = slot.result {
             self.refill();
         }
+        self.label = Some(slot.label);
         slot.result
     }
 
@@ -510,10 +547,10 @@ impl<T: Send + 'static> ReadAhead<T> {
             };
             match submitted {
                 Ok((workers, unit)) => {
-                    let (name, bytes) = (Arc::clone(&unit.name), unit.bytes);
+                    let (label, bytes) = (unit.label.clone(), unit.bytes);
                     let place = live.delivered + live.window.len() as u64;
                     // Before the unit can finish, so that its result finds its slot.
-                    live.window.push_back(Slot { name, bytes, result: None });
+                    live.window.push_back(Slot { label, bytes, result: None });
                     live.window_bytes += bytes;
                     self.counters.enter_window(bytes);
                     if !lane.submit(place, unit, workers) {
@@ -522,8 +559,8 @@ impl<T: Send + 'static> ReadAhead<T> {
                 }
                 Err(e) => {
                     drop_contained(live.plan.take());
-                    let name = Arc::from("the plan");
-                    live.window.push_back(Slot { name, bytes: 0, result: Some(Err(e)) });
+                    let label = Label::new(SpanKind::Open, "the plan");
+                    live.window.push_back(Slot { label, bytes: 0, result: Some(Err(e)) });
                 }
             }
         }
@@ -571,7 +608,7 @@ impl<T> Live<T> {
             return Some(Ok(unit));
         }
         let plan = self.plan.as_mut()?;
-        let next = contain("planning what to decode", || plan.next().transpose());
+        let next = contain(&"planning what to decode", || plan.next().transpose());
         if !matches!(next, Ok(Some(_))) {
             // What broke once may break again while it is taken apart.
             drop_contained(self.plan.take());
@@ -600,16 +637,25 @@ impl<T> Live<T> {
     }
 
     fn lost_unit(&self) -> Error {
-        let name = self.window.front().map_or("", |slot| &*slot.name);
-        Error::bug(format!("{} was submitted and never reported", escaped(name)))
+        let label = self.window.front().map_or_else(String::new, |slot| slot.label.to_string());
+        Error::bug(format!("{label} was submitted and never reported"))
     }
 }
 
 impl<T> Unit<T> {
-    fn decode(self, cancel: &Cancel) -> Result<T> {
-        let Unit { name, decode, .. } = self;
-        contain(&name, move || {
+    /// Decodes it on this thread, which is `worker`.
+    fn decode(
+        self,
+        cancel: &Cancel,
+        spans: &Spans,
+        worker: impl FnOnce() -> Option<usize>,
+    ) -> Result<T> {
+        let Unit { label, decode, .. } = self;
+        // Out here, so that it is not dropped while a panic unwinds.
+        let mut watch = Watch::default();
+        contain(&label, || {
             cancel.check()?;
+            watch = spans.watch(|| label.clone(), worker);
             decode()
         })
     }
@@ -635,6 +681,7 @@ struct Lane<T> {
     cancel: Cancel,
     counters: Arc<Counters>,
     turns: Arc<Turns>,
+    spans: Spans,
 }
 
 struct LaneState<T> {
@@ -678,7 +725,8 @@ impl<T: Send + 'static> Lane<T> {
 
     fn decode(self: &Arc<Self>, next: Option<(u64, Unit<T>)>) -> bool {
         let Some((place, unit)) = next else { return false };
-        let result = unit.decode(&self.cancel);
+        // Only this pool's workers come here, so rayon's index is among them.
+        let result = unit.decode(&self.cancel, &self.spans, rayon::current_thread_index);
         if result.is_ok() {
             self.counters.count_decoded();
         } else {
@@ -781,12 +829,12 @@ impl<T: Send + 'static> Turn for Lane<T> {
 }
 
 /// Runs `work`; its panic becomes an error that says what was being done.
-fn contain<R>(doing: &str, work: impl FnOnce() -> Result<R>) -> Result<R> {
+fn contain<R>(doing: &dyn Display, work: impl FnOnce() -> Result<R>) -> Result<R> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let text = escaped(text.unwrap_or("no message"));
-        let error = Error::bug(format!("{}: panicked: {text}", escaped(doing)));
+        let error = Error::bug(format!("{doing}: panicked: {text}"));
         drop_contained(payload);
         Err(error)
     })
@@ -825,7 +873,7 @@ mod tests {
     }
 
     fn planned(unit: u64, bytes: usize) -> Planned<u64> {
-        Planned { unit, bytes, name: Arc::from(format!("unit {unit}")) }
+        Planned { unit, bytes, label: Label::new(SpanKind::Decode, format!("unit {unit}")) }
     }
 
     fn read_ahead<T: Send + 'static>(
@@ -1409,7 +1457,7 @@ mod tests {
         let plan = (0..9).map(move |n| {
             let _ = &in_plan;
             let unit = (n, Arc::clone(&in_units));
-            Ok(Planned { unit, bytes: 1, name: Arc::from("unit") })
+            Ok(Planned { unit, bytes: 1, label: Label::new(SpanKind::Decode, "unit") })
         });
         let stream = ReadAhead::new(
             &pool,
@@ -1697,6 +1745,37 @@ mod tests {
             let window = Window { threads, ..WINDOW };
             let seen = foreign.install(|| values(read_ahead(&pool, window, plan(0..50), Ok)));
             assert!(seen.into_iter().eq(0..50));
+        }
+    }
+
+    #[test]
+    fn each_unit_that_is_decoded_has_one_span_and_one_that_never_starts_has_none() {
+        for threads in [0, 2] {
+            let told = Arc::new(Mutex::new(Vec::new()));
+            let hook = Arc::clone(&told);
+            let spans = Spans::to(move |span| {
+                if span.kind == SpanKind::Decode {
+                    lock(&hook).push((span.name.to_owned(), span.worker.is_some()));
+                }
+                panic_with("the hook's own affair");
+            });
+            let pool = Pool::watched(threads, spans);
+            let window = Window { threads, units: 4, ..WINDOW };
+            let stream = read_ahead(&pool, window, plan(0..100), |n| match n {
+                50 => panic_with("half way"),
+                n => Ok(n),
+            });
+            assert_eq!(answers(stream).len(), 51);
+            drop(pool);
+
+            let mut told = mem::take(&mut *lock(&told));
+            assert!(told.iter().all(|&(_, on_worker)| on_worker == (threads > 0)), "{told:?}");
+            let started = told.len();
+            told.sort();
+            told.dedup();
+            assert_eq!(told.len(), started, "a unit has two spans");
+            let has = |n| told.contains(&(format!("unit {n}"), threads > 0));
+            assert!((0..=50).all(has) && !has(54), "{told:?}");
         }
     }
 

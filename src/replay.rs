@@ -24,6 +24,7 @@ use crate::memory::Memory;
 use crate::parquet_file::{ParquetFile, Piece};
 use crate::read_ahead::{Cancel, Counters, Planned, Pool, ReadAhead, Window};
 use crate::seen::{Conflict, Seen};
+use crate::span::{Label, SpanKind};
 use crate::storage::Storage;
 
 /// Makes a consumer's batch of decoded adds.
@@ -208,10 +209,12 @@ impl Replay {
         match keys {
             Keys::Asked => Ok((rows.batch.num_rows() > 0).then_some(rows.batch)),
             Keys::Checkpoint(keys) => {
+                let _watch = self.decoded.watch(SpanKind::Probe);
                 let seen = self.final_seen.get().unwrap_or(&self.seen);
                 unseen(rows, &keys, seen)
             }
             Keys::Commits(keys) => {
+                let _watch = self.decoded.watch(SpanKind::Probe);
                 let live = self.reconcile(&keys, rows.batch.num_rows())?;
                 self.commit_units -= 1;
                 if self.commit_units == 0 {
@@ -368,8 +371,23 @@ fn planned_text(
     let bytes = slices.iter().map(TextSlice::bytes).sum::<u64>();
     Planned {
         bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
-        name: Arc::clone(&slices[0].text.name),
+        label: label_of(&slices),
         unit: unit(slices),
+    }
+}
+
+fn label_of(slices: &[TextSlice]) -> Label {
+    let TextSlice { text, range } = &slices[0];
+    let label = Label::new(SpanKind::Decode, Arc::clone(&text.name));
+    // Newest first, and so are the shares of one commit: its end comes first.
+    let last = &slices[slices.len() - 1];
+    let bytes = last.range.start..range.end;
+    if last.text.version != text.version {
+        label.share("versions", last.text.version..text.version + 1)
+    } else if bytes != (0..text.size) {
+        label.share("bytes", bytes)
+    } else {
+        label
     }
 }
 
@@ -410,7 +428,8 @@ fn checkpoint_units(
             Source::File(file) => Arc::clone(file.name()),
             Source::Sidecar(name) => Arc::from(name.as_str()),
         };
-        Ok(Planned { unit: source, bytes: SOURCE_BYTES, name })
+        let label = Label::new(SpanKind::Open, name);
+        Ok(Planned { unit: source, bytes: SOURCE_BYTES, label })
     });
     let opener = Arc::clone(storage);
     let readers = ReadAhead::new(
@@ -433,13 +452,20 @@ fn checkpoint_units(
     let pieces = readers.flat_map(|reader| -> Box<dyn Iterator<Item = _> + Send> {
         match reader {
             Err(e) => Box::new(std::iter::once(Err(e))),
-            Ok((reader, allowed)) => Box::new(reader.pieces().into_iter().map(move |piece| {
-                Ok(Planned {
-                    bytes: usize::try_from(piece.bytes).unwrap_or(usize::MAX),
-                    name: Arc::clone(reader.name()),
-                    unit: Unit::Piece(Arc::clone(&reader), piece, allowed),
-                })
-            })),
+            Ok((reader, allowed)) => {
+                // Rows of the file; a piece counts within its row group.
+                let mut row = 0;
+                Box::new(reader.pieces().into_iter().map(move |piece| {
+                    let rows = row..row + piece.rows.len() as u64;
+                    row = rows.end;
+                    let label = Label::new(SpanKind::Decode, Arc::clone(reader.name()));
+                    Ok(Planned {
+                        bytes: usize::try_from(piece.bytes).unwrap_or(usize::MAX),
+                        label: label.share("rows", rows),
+                        unit: Unit::Piece(Arc::clone(&reader), piece, allowed),
+                    })
+                }))
+            }
         }
     });
     texts.chain(pieces)

@@ -22,6 +22,7 @@ use crate::error::{Error, ErrorKind, Result, escaped};
 use crate::features;
 use crate::read_ahead::{Cancel, Counters, Planned, ReadAhead};
 use crate::schema::{self, ColumnMappingMode, StructType};
+use crate::span::{Label, SpanKind};
 use crate::storage::{self, Metered, Storage};
 
 /// One version of one table. Cheap to clone; any thread may use it.
@@ -79,10 +80,12 @@ impl Engine {
     /// As [`Engine::snapshot_at`].
     pub fn snapshot_in(&self, storage: Arc<dyn Storage>, version: Option<u64>) -> Result<Snapshot> {
         let storage: Arc<dyn Storage> = Arc::new(Metered::new(storage));
+        let watch = self.pool().watch(|| Label::new(SpanKind::List, path::LOG_DIR));
         let segment = match version {
             None => LogSegment::latest(storage.as_ref())?,
             Some(version) => LogSegment::at_version(storage.as_ref(), version)?,
         };
+        drop(watch);
         Snapshot::open(self, storage, segment)
     }
 }
@@ -285,6 +288,8 @@ impl Snapshot {
         let mut read =
             std::mem::take(&mut *self.inner.read.lock().unwrap_or_else(PoisonError::into_inner));
         let versions = self.inner.segment.commits.iter().rev();
+        let pool = self.inner.engine.pool();
+        let _watch = pool.watch(|| Label::new(SpanKind::List, path::LOG_DIR));
         let commits: Vec<LogText> = versions
             .map(|&version| match read.remove(&version) {
                 Some(text) => Ok(text),
@@ -406,11 +411,11 @@ fn look_at_commits(
     let run = (newest_first.len() / 64).clamp(1, 16);
     let runs: Vec<Vec<u64>> = newest_first.chunks(run).map(<[u64]>::to_vec).collect();
     let plan = runs.into_iter().map(|run| {
-        Ok(Planned {
-            bytes: run.len() * COMMIT_BYTES,
-            name: Arc::from(path::commit(run[0])),
-            unit: run,
-        })
+        let mut label = Label::new(SpanKind::Open, path::commit(run[0]));
+        if let [newest, .., oldest] = run[..] {
+            label = label.share("versions", oldest..newest + 1);
+        }
+        Ok(Planned { bytes: run.len() * COMMIT_BYTES, label, unit: run })
     });
     let storage = Arc::clone(storage);
     ReadAhead::new(
@@ -439,9 +444,10 @@ fn open_checkpoint(
     /// A footer and a few rows, about.
     const FILE_BYTES: usize = 256 << 10;
     let names: Vec<String> = files.names.clone();
-    let plan = names
-        .into_iter()
-        .map(|name| Ok(Planned { bytes: FILE_BYTES, name: Arc::from(name.as_str()), unit: name }));
+    let plan = names.into_iter().map(|name| {
+        let label = Label::new(SpanKind::Open, name.as_str());
+        Ok(Planned { bytes: FILE_BYTES, label, unit: name })
+    });
     let (storage, kinds) = (Arc::clone(storage), kinds.to_vec());
     let part_of = files.clone();
     let opened = ReadAhead::new(

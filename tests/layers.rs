@@ -33,6 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "storage",
             "engine",
             "read_ahead",
+            "span",
             "error",
         ],
     ),
@@ -46,6 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "storage",
             "memory",
             "read_ahead",
+            "span",
             "error",
         ],
     ),
@@ -72,8 +74,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("memory", &[]),
     ("unescape", &[]),
     ("utf8_array", &[]),
-    ("engine", &["read_ahead", "error"]),
-    ("read_ahead", &["error"]),
+    ("engine", &["read_ahead", "span", "error"]),
+    ("read_ahead", &["span", "error"]),
+    ("span", &["error"]),
     ("error", &[]),
 ];
 

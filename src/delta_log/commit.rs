@@ -49,7 +49,7 @@ pub(crate) struct LogText {
 pub(crate) struct TextSlice {
     pub(crate) text: LogText,
     /// The share: the lines that begin in it.
-    range: Range<u64>,
+    pub(crate) range: Range<u64>,
 }
 
 /// The decode units of `texts`, in the order that replay wants them, newest
