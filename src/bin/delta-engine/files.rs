@@ -5,6 +5,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::iter;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, RecordBatch, StructArray};
@@ -16,7 +17,9 @@ use delta_engine::{Engine, ErrorKind, FILE_COLUMNS, FileStream, ProgressHandle};
 use indicatif::{BinaryBytes, HumanCount, ProgressBar};
 
 use crate::Failure;
+use crate::recording::Recording;
 use crate::summary::Summary;
+use crate::text::cut;
 use crate::values::Values;
 
 #[derive(Args)]
@@ -61,6 +64,15 @@ pub(crate) struct Arguments {
     /// Print to stderr what the listing cost
     #[arg(long)]
     summary: bool,
+
+    /// Write what each thread did, and when, as a trace that Perfetto and Chrome
+    /// open
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+
+    /// Write the same as a picture, an SVG with one lane a thread
+    #[arg(long, value_name = "FILE")]
+    timeline: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -80,7 +92,20 @@ pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<(), Failure
     if arguments.format == Format::Arrow && io::stdout().is_terminal() {
         return Err(Failure::Usage("an Arrow stream is not for a terminal: redirect the output"));
     }
-    let mut stream = open(arguments)?;
+    let trace = arguments.trace.as_deref();
+    let recording = Recording::begin(trace, arguments.timeline.as_deref(), started)?;
+    let engine = engine(arguments, recording.as_ref())?;
+    let listed = list(arguments, &engine, started);
+    let Some(recording) = recording else { return listed };
+    // A listing that broke off is the one whose picture is wanted most. That
+    // the picture failed as well would only hide why.
+    let failure = listed.as_ref().err().map(ToString::to_string);
+    let drawn = recording.finish(engine, &arguments.table, failure);
+    listed.and(drawn)
+}
+
+fn list(arguments: &Arguments, engine: &Engine, started: Instant) -> Result<(), Failure> {
+    let mut stream = open(arguments, engine)?;
     let mut sink = Sink::new(arguments.format, &stream.schema())?;
     let mut summary = Summary::since(started);
     let mut progress = Progress::of(&stream, arguments.format, started);
@@ -100,7 +125,7 @@ pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<(), Failure
     Ok(())
 }
 
-fn open(arguments: &Arguments) -> Result<FileStream, Failure> {
+fn engine(arguments: &Arguments, recording: Option<&Recording>) -> Result<Engine, Failure> {
     let mut builder = Engine::builder();
     if let Some(threads) = arguments.threads {
         builder = builder.threads(threads);
@@ -108,7 +133,13 @@ fn open(arguments: &Arguments) -> Result<FileStream, Failure> {
     if let Some(window) = arguments.window {
         builder = builder.window_bytes(window);
     }
-    let engine = builder.build()?;
+    if let Some(recording) = recording {
+        builder = recording.listen_to(builder);
+    }
+    Ok(builder.build()?)
+}
+
+fn open(arguments: &Arguments, engine: &Engine) -> Result<FileStream, Failure> {
     let snapshot = match arguments.version {
         Some(version) => engine.snapshot_at(&arguments.table, version)?,
         None => engine.snapshot(&arguments.table)?,
@@ -286,15 +317,6 @@ impl Table {
     }
 }
 
-/// Cuts `text` to `chars_max` characters, the last of which tells so.
-fn cut(text: &mut String, chars_max: usize) {
-    if text.chars().count() > chars_max {
-        let end = text.char_indices().nth(chars_max - 1).map_or(text.len(), |(at, _)| at);
-        text.truncate(end);
-        text.push('…');
-    }
-}
-
 /// What is shown while the listing goes on: nothing in its first half second,
 /// nothing unless stderr is a terminal, and nothing where it would stand
 /// between the rows.
@@ -394,14 +416,5 @@ mod tests {
         for wrong in ["", "MiB", "-1", "1.5m", "1 apple", "99999999999999999999", "99999999999g"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_long_value_is_cut_between_characters() {
-        let mut text = "äöüß".to_owned();
-        cut(&mut text, 4);
-        assert_eq!(text, "äöüß");
-        cut(&mut text, 3);
-        assert_eq!(text, "äö…");
     }
 }

@@ -5,13 +5,16 @@
 //! an error go to stderr. It exits with 0 when the answer is complete or nobody
 //! reads it any more, 1 when there is none, 2 when the question made no sense.
 
+mod chrome_trace;
 mod demo;
 mod describe;
 mod files;
 #[path = "../../../benches/log_shapes/mod.rs"]
 mod log_shapes;
+mod recording;
 mod summary;
 mod text;
+mod timeline;
 mod values;
 
 use std::fmt;
@@ -85,6 +88,16 @@ impl Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::OutputClosed,
             _ => Failure::Said(format!("cannot write the output: {error}")),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::OutputClosed => f.write_str("the reader of the output has left"),
+            Failure::Usage(message) => f.write_str(message),
+            Failure::Said(message) => f.write_str(message),
         }
     }
 }

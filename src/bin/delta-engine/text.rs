@@ -26,6 +26,15 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Cuts `text` to `chars_max` characters, the last of which tells so.
+pub(crate) fn cut(text: &mut String, chars_max: usize) {
+    if text.chars().count() > chars_max {
+        let end = text.char_indices().nth(chars_max - 1).map_or(text.len(), |(at, _)| at);
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
 /// Appends a day, counted from the Unix epoch, as `YYYY-MM-DD`.
 pub(crate) fn push_date(out: &mut Vec<u8>, days: i64) {
     // Days to civil date by Howard Hinnant's method: years begin in March, so
@@ -122,5 +131,14 @@ mod tests {
     fn control_characters_are_shown_and_not_obeyed() {
         assert_eq!(printable("a\x1b[31m\nb\u{202e}"), "a\\u{1b}[31m\\nb\\u{202e}");
         assert!(matches!(printable("plain ü \\n"), Cow::Borrowed("plain ü \\n")));
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        let mut text = "äöüß".to_owned();
+        cut(&mut text, 4);
+        assert_eq!(text, "äöüß");
+        cut(&mut text, 3);
+        assert_eq!(text, "äö…");
     }
 }
