@@ -33,53 +33,57 @@ impl Idle {
 }
 
 impl Memory {
-    /// A buffer with a capacity of at least `bytes`, `None` where there is no such
-    /// memory. It holds what its last user left in it.
+    /// A buffer of at least `bytes`, `None` where there is no such memory. It holds
+    /// what its last user left in it: nothing is spent on clearing it.
     ///
     /// One that is more than twice as large is left for a use of its size: a
     /// consumer may keep what it is given for long.
     pub(crate) fn take(&self, bytes: usize) -> Option<Vec<u8>> {
         let mut idle = self.idle.buffers();
         let fits = |buffer: &Vec<u8>| {
-            bytes >= KEPT_BYTES_MIN
-                && (bytes..=bytes.saturating_mul(2)).contains(&buffer.capacity())
+            bytes >= KEPT_BYTES_MIN && (bytes..=bytes.saturating_mul(2)).contains(&buffer.len())
         };
         // The last one is the warmest.
         match idle.iter().rposition(fits) {
             Some(at) => Some(idle.swap_remove(at)),
             None => {
                 drop(idle);
-                let mut buffer = Vec::new();
-                buffer.try_reserve_exact(bytes).ok()?;
-                Some(buffer)
+                // Asked for first, so that there is an answer where it cannot be;
+                // then as zeros, which the allocator has for nothing.
+                let mut asked: Vec<u8> = Vec::new();
+                asked.try_reserve_exact(bytes).ok()?;
+                drop(asked);
+                Some(vec![0; bytes])
             }
         }
     }
 
     /// Puts a buffer back.
     pub(crate) fn put(&self, buffer: Vec<u8>) {
-        if buffer.capacity() < KEPT_BYTES_MIN {
+        if buffer.len() < KEPT_BYTES_MIN {
             return;
         }
         let mut idle = self.idle.buffers();
         idle.push(buffer);
         // What has been idle for longest has the wrong size.
-        let mut bytes: usize = idle.iter().map(Vec::capacity).sum();
+        let mut bytes: usize = idle.iter().map(Vec::len).sum();
         let mut dropped = Vec::new();
         while bytes > IDLE_BYTES_MAX {
             let buffer = idle.remove(0);
-            bytes -= buffer.capacity();
+            bytes -= buffer.len();
             dropped.push(buffer);
         }
         drop(idle);
     }
 
-    /// The bytes of `buffer`, which comes back here when they are dropped.
-    pub(crate) fn lend(&self, buffer: Vec<u8>) -> Bytes {
-        if buffer.capacity() < KEPT_BYTES_MIN {
+    /// The first `used` bytes of `buffer`, which comes back here when they are
+    /// dropped.
+    pub(crate) fn lend(&self, mut buffer: Vec<u8>, used: usize) -> Bytes {
+        if buffer.len() < KEPT_BYTES_MIN {
+            buffer.truncate(used);
             return Bytes::from(buffer);
         }
-        Bytes::from_owner(Lent { buffer, home: Arc::downgrade(&self.idle) })
+        Bytes::from_owner(Lent { buffer, home: Arc::downgrade(&self.idle) }).slice(..used)
     }
 }
 
@@ -109,10 +113,10 @@ mod tests {
     #[test]
     fn a_buffer_comes_back_when_its_last_user_drops_it() {
         let memory = Memory::default();
-        let mut buffer = memory.take(100_000).unwrap();
-        buffer.extend_from_slice(&[7; 100_000]);
+        let buffer = memory.take(100_000).unwrap();
         let place = buffer.as_ptr();
-        let bytes = memory.lend(buffer);
+        let bytes = memory.lend(buffer, 50_000);
+        assert_eq!(bytes.len(), 50_000);
         let other = bytes.slice(5..);
         drop(bytes);
         assert_eq!(memory.idle.buffers().len(), 0);
@@ -128,10 +132,10 @@ mod tests {
     fn what_lies_idle_is_bounded() {
         let memory = Memory::default();
         for _ in 0..10 {
-            memory.put(Vec::with_capacity(IDLE_BYTES_MAX / 4));
+            memory.put(vec![0; IDLE_BYTES_MAX / 4]);
         }
         assert_eq!(memory.idle.buffers().len(), 4);
-        memory.put(Vec::with_capacity(IDLE_BYTES_MAX + 1));
+        memory.put(vec![0; IDLE_BYTES_MAX + 1]);
         assert_eq!(memory.idle.buffers().len(), 0);
         memory.put(vec![0; 10]);
         assert_eq!(memory.idle.buffers().len(), 0);
@@ -140,7 +144,7 @@ mod tests {
     #[test]
     fn what_is_lent_outlives_its_home() {
         let memory = Memory::default();
-        let bytes = memory.lend(vec![1; 100_000]);
+        let bytes = memory.lend(vec![1; 100_000], 100_000);
         drop(memory);
         assert!(bytes.iter().all(|&byte| byte == 1));
     }

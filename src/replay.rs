@@ -455,7 +455,7 @@ fn checkpoint_units(
             Ok((reader, allowed)) => {
                 // Rows of the file; a piece counts within its row group.
                 let mut row = 0;
-                Box::new(reader.pieces().into_iter().map(move |piece| {
+                Box::new(reader.pieces().to_vec().into_iter().map(move |piece| {
                     let rows = row..row + piece.rows.len() as u64;
                     row = rows.end;
                     let label = Label::new(SpanKind::Decode, Arc::clone(reader.name()));

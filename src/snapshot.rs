@@ -408,7 +408,7 @@ fn look_at_commits(
     let newest_first: Vec<u64> = segment.commits.iter().rev().copied().collect();
     // Runs long enough that handing them over costs nothing beside them, short
     // enough that all workers have some.
-    let run = (newest_first.len() / 64).clamp(1, 16);
+    let run = (newest_first.len() / 64).clamp(1, 64);
     let runs: Vec<Vec<u64>> = newest_first.chunks(run).map(<[u64]>::to_vec).collect();
     let plan = runs.into_iter().map(|run| {
         let mut label = Label::new(SpanKind::Open, path::commit(run[0]));

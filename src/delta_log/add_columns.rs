@@ -256,16 +256,20 @@ impl Utf8Builder {
     }
 
     fn finish(self) -> Result<StringArray> {
-        self.finish_as(Buffer::from)
+        self.finish_as(|mut text, used| {
+            text.truncate(used);
+            Buffer::from(text)
+        })
     }
 
     /// The same, the text to go back to `memory` when it is dropped.
     fn finish_in(self, memory: &Memory) -> Result<StringArray> {
-        self.finish_as(|text| memory.lend(text).into())
+        self.finish_as(|text, used| memory.lend(text, used).into())
     }
 
-    fn finish_as(mut self, buffer: impl FnOnce(Vec<u8>) -> Buffer) -> Result<StringArray> {
-        utf8_array(&self.ends, buffer(self.values.into_vec()), self.nulls.0.finish())
+    fn finish_as(mut self, buffer: impl FnOnce(Vec<u8>, usize) -> Buffer) -> Result<StringArray> {
+        let (text, used) = self.values.into_parts();
+        utf8_array(&self.ends, buffer(text, used), self.nulls.0.finish())
             .map_err(|what| Error::bug(format!("decoded strings: {what}")))
     }
 }

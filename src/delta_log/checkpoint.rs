@@ -31,7 +31,9 @@ use crate::actions::{
 };
 use crate::error::{Error, Result, escaped};
 use crate::memory::Memory;
-use crate::parquet_file::{Batches, ParquetFile, Piece, TextBatch, TextColumn, select};
+use crate::parquet_file::{
+    Batches, ParquetFile, Piece, SharedPages, TextBatch, TextColumn, select,
+};
 use crate::seen::Seen;
 use crate::storage::Storage;
 
@@ -144,7 +146,6 @@ impl Checkpoint {
 /// those rows only. Row groups whose statistics say that the column is all null
 /// are not read at all.
 fn rare_actions(file: &ParquetFile, kinds: &[RareKind]) -> Result<Vec<RareAction>> {
-    const STEP: usize = 64 << 10;
     let mut actions = Vec::new();
     let required = |kind: &RareKind| {
         file.leaves(|path| path == [kind.key(), kind.required_field()]).first().copied()
@@ -157,18 +158,10 @@ fn rare_actions(file: &ParquetFile, kinds: &[RareKind]) -> Result<Vec<RareAction
             if nulls == Some(rows as u64) {
                 continue;
             }
-            let mut found: Vec<usize> = Vec::new();
-            for begin in (0..rows).step_by(STEP) {
-                let end = rows.min(begin + STEP);
-                let batch = file.read(row_group, select(begin..end), &[leaf])?;
-                let Some(parent) = batch.column(0).as_struct_opt() else {
-                    return Err(file.error(format!("{} is not a struct", kind.key())));
-                };
-                // A required field of a null struct has a value of no meaning.
-                let column = parent.column(0);
-                let is_there = |&i: &usize| parent.is_valid(i) && column.is_valid(i);
-                found.extend((0..parent.len()).filter(is_there).map(|i| begin + i));
-            }
+            let found = match file.rows_with_value(row_group, leaf)? {
+                Some(found) => found,
+                None => rows_by_values(file, row_group, *kind, leaf)?,
+            };
             if found.is_empty() {
                 continue;
             }
@@ -189,6 +182,30 @@ fn rare_actions(file: &ParquetFile, kinds: &[RareKind]) -> Result<Vec<RareAction
         }
     }
     Ok(actions)
+}
+
+/// The rows that hold an action of `kind`, by the values of its required field.
+fn rows_by_values(
+    file: &ParquetFile,
+    row_group: usize,
+    kind: RareKind,
+    leaf: usize,
+) -> Result<Vec<usize>> {
+    let rows = usize::try_from(file.row_groups()[row_group].num_rows()).unwrap_or(0);
+    let mut found = Vec::new();
+    let mut begin = 0;
+    for batch in file.batches(row_group, select(0..rows), &[leaf], 64 << 10)? {
+        let batch = batch?;
+        let Some(parent) = batch.column(0).as_struct_opt() else {
+            return Err(file.error(format!("{} is not a struct", kind.key())));
+        };
+        // A required field of a null struct has a value of no meaning.
+        let column = parent.column(0);
+        let is_there = |&i: &usize| parent.is_valid(i) && column.is_valid(i);
+        found.extend((0..parent.len()).filter(is_there).map(|i| begin + i));
+        begin += parent.len();
+    }
+    Ok(found)
 }
 
 /// The selection of single rows, in order.
@@ -252,7 +269,6 @@ fn json_value(array: &ArrayRef, row: usize, depth: usize) -> Result<Value, Strin
 }
 
 /// A checkpoint file prepared to be decoded for some fields of `add`.
-#[derive(Clone)]
 pub(crate) struct AddReader {
     file: ParquetFile,
     want: AddFields,
@@ -264,6 +280,8 @@ pub(crate) struct AddReader {
     /// Those that may be needed where statistics turn out to be missing.
     fallback: Vec<usize>,
     memory: Memory,
+    pieces: Vec<Piece>,
+    shared: SharedPages,
 }
 
 impl AddReader {
@@ -310,17 +328,18 @@ impl AddReader {
         for row_group in 0..file.row_groups().len() {
             file.check_levels(row_group, &fallback)?;
         }
-        Ok(AddReader { file, want, leaves, path, stats, fallback, memory: memory.clone() })
+        let pieces = if path.is_some() { file.pieces(&all) } else { Vec::new() };
+        let shared = SharedPages::new(&pieces);
+        let memory = memory.clone();
+        Ok(AddReader { file, want, leaves, path, stats, fallback, memory, pieces, shared })
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
         self.file.name()
     }
 
-    pub(crate) fn pieces(&self) -> Vec<Piece> {
-        let Some(path) = self.path else { return Vec::new() };
-        let all: Vec<usize> = self.leaves.iter().copied().chain([path]).chain(self.stats).collect();
-        self.file.pieces(&all)
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        &self.pieces
     }
 
     /// Decodes one piece, batch by batch. From the moment that `seen` is known,
@@ -331,7 +350,8 @@ impl AddReader {
         hasher: &KeyHasher,
         seen: &'a OnceLock<Seen>,
     ) -> Result<AddBatches<'a>> {
-        let text = |leaf| TextColumn::new(&self.file, piece, leaf, BATCH_ROWS, &self.memory);
+        let text =
+            |leaf| TextColumn::new(&self.file, piece, leaf, BATCH_ROWS, &self.memory, &self.shared);
         let path = self.path.ok_or_else(|| Error::bug("a piece of a file without adds"))?;
         let others = (!self.leaves.is_empty())
             .then(|| self.batches(piece.row_group, piece.rows.clone(), &self.leaves));

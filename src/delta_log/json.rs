@@ -41,8 +41,7 @@ pub(crate) struct Text {
 
 impl Text {
     /// Empty, to be filled within `memory`; what that holds is overwritten.
-    pub(crate) fn within(mut memory: Vec<u8>) -> Self {
-        memory.resize(memory.capacity(), 0);
+    pub(crate) fn within(memory: Vec<u8>) -> Self {
         Text { bytes: memory, used: 0 }
     }
 
@@ -54,9 +53,9 @@ impl Text {
         &self.bytes[..self.used]
     }
 
-    pub(crate) fn into_vec(mut self) -> Vec<u8> {
-        self.bytes.truncate(self.used);
-        self.bytes
+    /// The memory, and how much of it is text.
+    pub(crate) fn into_parts(self) -> (Vec<u8>, usize) {
+        (self.bytes, self.used)
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {

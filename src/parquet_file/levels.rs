@@ -39,6 +39,20 @@ pub(super) fn rows_of(page: &Page, max_level: i16) -> Option<Option<PageRows>> {
     Some(Some(rows))
 }
 
+/// The definition levels of a data page of a column that is not repeated, and of
+/// how many rows; `None` where they are not run-length encoded or not whole.
+pub(super) fn definition_levels(page: &Page) -> Option<(&[u8], usize)> {
+    match page {
+        Page::DataPage { buf, num_values, def_level_encoding: Encoding::RLE, .. } => {
+            Some((split_levels(buf)?.0, *num_values as usize))
+        }
+        Page::DataPageV2 {
+            buf, num_values, def_levels_byte_len, rep_levels_byte_len: 0, ..
+        } => Some((buf.get(..*def_levels_byte_len as usize)?, *num_values as usize)),
+        _ => None,
+    }
+}
+
 /// The levels at the front of a page of the first format, and what follows.
 pub(super) fn split_levels(page: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = page.split_first_chunk::<4>()?;

@@ -37,11 +37,16 @@ use crate::storage::Storage;
 mod levels;
 mod text;
 
-use levels::{PageRows, rows_of};
-pub(crate) use text::{TextBatch, TextColumn};
+use levels::{PageRows, definition_levels, each_run, rows_of};
+pub(crate) use text::{SharedPages, TextBatch, TextColumn};
 
 /// About how many bytes of decoded columns one piece has.
 const PIECE_BYTES: u64 = 8 << 20;
+/// A row group of fewer bytes than make so many pieces is cut into smaller ones,
+/// so that workers are done with it at about the same time.
+const PIECES: u64 = 32;
+/// A smaller piece costs more than it saves.
+const PIECE_BYTES_MIN: u64 = 2 << 20;
 
 /// A Parquet file: its footer, and where its bytes come from. Cheap to clone.
 #[derive(Clone)]
@@ -203,6 +208,46 @@ impl ParquetFile {
             .try_for_each(|&leaf| self.walk_pages(row_group, leaf).map(|_| ()))
     }
 
+    /// The rows of a row group in which `leaf`, which is not repeated, has a value,
+    /// by its levels alone: where nearly all are null that costs nearly nothing.
+    /// `None` where the levels are written in a way of long ago.
+    pub(crate) fn rows_with_value(
+        &self,
+        row_group: usize,
+        leaf: usize,
+    ) -> Result<Option<Vec<usize>>> {
+        let group = &self.row_groups()[row_group];
+        let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+        let column = group.column(leaf);
+        let max_level = column.column_descr().max_def_level();
+        if max_level == 0 || self.is_repeated(leaf) {
+            return Ok(None);
+        }
+        let reader = SerializedPageReader::new(Arc::new(self.chunks.clone()), column, rows, None);
+        let mut reader = reader.map_err(|e| self.error(e))?;
+        let mut found = Vec::new();
+        let mut row = 0;
+        while let Some(page) = reader.get_next_page().map_err(|e| self.error(e))? {
+            let Some((levels, count)) = definition_levels(&page) else {
+                if page.is_data_page() { return Ok(None) } else { continue }
+            };
+            each_run(levels, max_level, count, |level, run| {
+                if level == max_level as u64 {
+                    found.extend(row..row + run);
+                }
+                row += run;
+            })
+            .ok_or_else(|| self.error("the levels of a page end too early"))?;
+        }
+        if row != rows {
+            return Err(self.error(format_args!(
+                "row group {row_group} has {rows} rows and {} has {row}",
+                column.column_path()
+            )));
+        }
+        Ok(Some(found))
+    }
+
     /// Where the pages of one column chunk begin, and how many rows each has:
     /// from the headers, and for a repeated column from the levels, which are
     /// checked on the way. `None` where a page begins within a row.
@@ -276,7 +321,8 @@ impl ParquetFile {
             .and_then(|leaf| index?.offset_index(row_group, leaf))
             .map_or(&[][..], |index| index.page_locations().as_slice());
 
-        let count = bytes.div_ceil(PIECE_BYTES).max(1);
+        let piece_bytes = (bytes / PIECES).clamp(PIECE_BYTES_MIN, PIECE_BYTES);
+        let count = bytes.div_ceil(piece_bytes).max(1);
         let target = (rows as u64).div_ceil(count).max(1);
         let mut pieces = Vec::new();
         let mut begin = 0;
@@ -331,11 +377,6 @@ impl ParquetFile {
                 .build()
                 .map_err(|e| self.error(e))?;
         Ok(Batches { chunks: self.chunks.clone(), row_group, reader, batch_rows, rows })
-    }
-
-    fn bytes(&self, range: Range<u64>) -> Result<Bytes> {
-        let Chunks { storage, name, .. } = &self.chunks;
-        storage.read_range(name, range)
     }
 
     /// An error about this file's content.

@@ -7,8 +7,9 @@
 //! of such columns: plain values, Snappy or bare. From the first other page on,
 //! the general reader takes over, with the same results.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, AsArray, BooleanArray, NullBufferBuilder, StringArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
@@ -21,7 +22,7 @@ use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::levels::{each_run, split_levels};
-use super::{Batches, ParquetFile, Piece, select};
+use super::{Batches, Chunks, ParquetFile, Piece, select};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::utf8_array::utf8_array;
@@ -61,9 +62,10 @@ impl TextColumn {
         leaf: usize,
         batch_rows: usize,
         memory: &Memory,
+        shared: &SharedPages,
     ) -> Result<TextColumn> {
         let Piece { row_group, rows, .. } = piece.clone();
-        let source = match Pages::open(file, row_group, rows.clone(), leaf, memory)? {
+        let source = match Pages::open(file, row_group, rows.clone(), leaf, memory, shared)? {
             Some(pages) => Source::Pages(Box::new(pages)),
             None => Source::General(file.batches(
                 row_group,
@@ -116,42 +118,85 @@ fn general(
     Ok(TextBatch { values: text.as_string::<i32>().clone(), parents: parent.nulls().cloned() })
 }
 
+/// Pages that several pieces have rows of: the pieces are decoded at about the
+/// same time, and such a page is read and decompressed for one of them.
+pub(crate) struct SharedPages {
+    /// Where the pieces begin, by row group.
+    begins: Vec<Vec<usize>>,
+    slots: Mutex<HashMap<PageKey, (Slot, usize)>>,
+}
+
+/// A row group, a leaf column, and where in the file the page is.
+type PageKey = (usize, usize, i64);
+type Slot = Arc<Mutex<Option<Arc<OpenPage>>>>;
+
+impl SharedPages {
+    /// Those of a file that is read in `pieces`.
+    pub(crate) fn new(pieces: &[Piece]) -> SharedPages {
+        let mut begins: Vec<Vec<usize>> = Vec::new();
+        for piece in pieces {
+            begins.resize_with(begins.len().max(piece.row_group + 1), Vec::new);
+            begins[piece.row_group].push(piece.rows.start);
+        }
+        SharedPages { begins, slots: Mutex::default() }
+    }
+
+    /// The place of the page with `rows`, kept until each of its pieces has asked
+    /// for it; `None` where it is one piece's alone.
+    fn slot(&self, key: PageKey, rows: Range<usize>) -> Option<Slot> {
+        let begins = self.begins.get(key.0)?;
+        let before = |row: usize| begins.partition_point(|&begin| begin < row);
+        let within = before(rows.end).saturating_sub(before(rows.start + 1));
+        if within == 0 {
+            return None;
+        }
+        let mut slots = lock(&self.slots);
+        let (slot, pieces) = slots.entry(key).or_insert_with(|| (Slot::default(), within + 1));
+        *pieces -= 1;
+        let slot = Arc::clone(slot);
+        if *pieces == 0 {
+            slots.remove(&key);
+        }
+        Some(slot)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Plain pages.
 struct Pages {
-    pages: SerializedPageReader<Bytes>,
-    /// The rows that each page has by the offset index, as far as that was read.
-    index_rows: std::vec::IntoIter<usize>,
-    decoder: Option<snap::raw::Decoder>,
+    pages: SerializedPageReader<Chunks>,
+    /// What the offset index says of them, as far as that was read.
+    index: std::vec::IntoIter<IndexedPage>,
+    is_snappy: bool,
     memory: Memory,
-    /// The decompressed page, or its values.
-    buffer: Vec<u8>,
-    page: OpenPage,
     max_level: i16,
     /// The level from which the parent is there.
     parent_level: u8,
     /// Rows of the first page that are another piece's.
     skip: usize,
+    page: Arc<OpenPage>,
+    /// The next row of the page, and where the next value begins.
+    row: usize,
+    at: usize,
 }
 
-/// The page at hand.
+struct IndexedPage {
+    rows: usize,
+    /// Where it has rows of another piece.
+    shared: Option<Slot>,
+}
+
+/// A page, decompressed.
 #[derive(Default)]
 struct OpenPage {
     /// A definition level for each row.
     levels: Vec<u8>,
-    /// The next row.
-    row: usize,
-    /// The page where it is not in the buffer.
-    bare: Option<Bytes>,
-    /// Where the next value begins.
-    at: usize,
-    /// Where the values end.
-    end: usize,
-}
-
-impl Drop for Pages {
-    fn drop(&mut self) {
-        self.memory.put(std::mem::take(&mut self.buffer));
-    }
+    /// The values, and before them what there may be of other things.
+    bytes: Bytes,
+    values: usize,
 }
 
 impl Pages {
@@ -162,13 +207,14 @@ impl Pages {
         rows: Range<usize>,
         leaf: usize,
         memory: &Memory,
+        shared: &SharedPages,
     ) -> Result<Option<Pages>> {
         let group = &file.row_groups()[row_group];
         let column = group.column(leaf);
         let descriptor = column.column_descr();
-        let decoder = match column.compression() {
-            Compression::UNCOMPRESSED => None,
-            Compression::SNAPPY => Some(snap::raw::Decoder::new()),
+        let is_snappy = match column.compression() {
+            Compression::UNCOMPRESSED => false,
+            Compression::SNAPPY => true,
             _ => return Ok(None),
         };
         let max_level = descriptor.max_def_level();
@@ -184,33 +230,34 @@ impl Pages {
 
         let group_rows = usize::try_from(group.num_rows()).unwrap_or(0);
         let (start, len) = column.byte_range();
-        let index = file.metadata.metadata().page_index();
-        let (range, locations, skip) = match index.and_then(|i| i.offset_index(row_group, leaf)) {
-            Some(index) => {
-                let pages = index.page_locations();
+        let all = file.metadata.metadata().page_index();
+        let mut index = Vec::new();
+        let (range, locations, skip) = match all.and_then(|all| all.offset_index(row_group, leaf)) {
+            Some(pages) => {
+                let pages = pages.page_locations();
                 let first_row = |page: &PageLocation| page.first_row_index as usize;
                 let first = pages.partition_point(|page| first_row(page) <= rows.start);
+                let first = first.saturating_sub(1);
                 let end = pages.partition_point(|page| first_row(page) < rows.end);
-                let Some(pages) = pages.get(first.saturating_sub(1)..end) else { return Ok(None) };
-                let [begin, ..] = pages else { return Ok(None) };
-                let last = &pages[pages.len() - 1];
+                let locations = match pages.get(first..end) {
+                    Some(pages) if !pages.is_empty() => pages.to_vec(),
+                    _ => return Ok(None),
+                };
+                let ends = pages[first..].iter().skip(1).map(first_row).chain([group_rows]);
+                for (page, end) in locations.iter().zip(ends) {
+                    let rows = first_row(page)..end;
+                    let key = (row_group, leaf, page.offset);
+                    let shared = shared.slot(key, rows.clone());
+                    index.push(IndexedPage { rows: rows.len(), shared });
+                }
+                let (begin, last) = (&locations[0], &locations[locations.len() - 1]);
                 let end = last.offset as u64 + last.compressed_page_size as u64;
-                (begin.offset as u64..end, Some(pages.to_vec()), rows.start - first_row(begin))
+                let skip = rows.start - first_row(begin);
+                (begin.offset as u64..end, Some(locations), skip)
             }
             None if rows == (0..group_rows) => (start..start + len, None, 0),
             None => return Ok(None),
         };
-        let mut index_rows = Vec::new();
-        let locations = locations.map(|mut locations| {
-            let next = file_rows_after(file, row_group, leaf, &locations, group_rows);
-            let begins = locations.iter().map(|page| page.first_row_index as usize);
-            let ends = begins.clone().skip(1).chain([next]);
-            index_rows.extend(begins.zip(ends).map(|(begin, end)| end.saturating_sub(begin)));
-            for page in &mut locations {
-                page.offset -= range.start as i64;
-            }
-            locations
-        });
         // The pages as they are in the file: a page that is called uncompressed
         // is handed over so. A dictionary in front is nothing for plain pages.
         let chunk = column
@@ -218,23 +265,24 @@ impl Pages {
             .into_builder()
             .set_compression(Compression::UNCOMPRESSED)
             .set_dictionary_page_offset(None)
-            .set_data_page_offset(0)
+            .set_data_page_offset(range.start as i64)
             .set_total_compressed_size((range.end - range.start) as i64)
             .build()
             .map_err(|e| file.error(e))?;
-        let bytes = file.bytes(range)?;
-        let pages = SerializedPageReader::new(Arc::new(bytes), &chunk, group_rows, locations)
+        let chunks = Arc::new(file.chunks.clone());
+        let pages = SerializedPageReader::new(chunks, &chunk, group_rows, locations)
             .map_err(|e| file.error(e))?;
         Ok(Some(Pages {
             pages,
-            index_rows: index_rows.into_iter(),
-            decoder,
+            index: index.into_iter(),
+            is_snappy,
             memory: memory.clone(),
-            buffer: Vec::new(),
-            page: OpenPage::default(),
             max_level,
             parent_level,
             skip,
+            page: Arc::default(),
+            row: 0,
+            at: 0,
         }))
     }
 
@@ -247,13 +295,15 @@ impl Pages {
     ) -> Result<Option<TextBatch>> {
         let kept = keep.map_or(rows, BooleanBuffer::count_set_bits);
         let mut ends: Vec<i32> = Vec::with_capacity(kept);
+        // The text of the values to keep is in front.
         let mut text: Vec<u8> = Vec::new();
+        let mut used = 0;
         let mut nulls = NullBufferBuilder::new(kept);
         let mut parents = NullBufferBuilder::new(rows);
         let mut values: Vec<(usize, usize)> = Vec::with_capacity(rows.min(kept));
         let mut row = 0;
         while row < rows || self.skip > 0 {
-            if self.page.row == self.page.levels.len() {
+            if self.row == self.page.levels.len() {
                 match self.open_page() {
                     Ok(true) => {}
                     Ok(false) => return Ok(None),
@@ -261,10 +311,8 @@ impl Pages {
                 }
                 continue;
             }
-            let OpenPage { levels, bare, .. } = &self.page;
-            let page = bare.as_deref().unwrap_or(&self.buffer).get(..self.page.end);
-            let page = page.unwrap_or_default();
-            let mut at = self.page.at;
+            let OpenPage { levels, bytes: page, .. } = &*self.page;
+            let mut at = self.at;
             // The values that begin in this page.
             let mut next_value = || -> Option<(usize, usize)> {
                 let begin = at + 4;
@@ -274,13 +322,13 @@ impl Pages {
             };
             let cut_off = || file.error("a page of text ends before its last value");
 
-            let skipped = self.skip.min(levels.len() - self.page.row);
-            for &level in &levels[self.page.row..self.page.row + skipped] {
+            let skipped = self.skip.min(levels.len() - self.row);
+            for &level in &levels[self.row..self.row + skipped] {
                 if i16::from(level) == self.max_level {
                     next_value().ok_or_else(cut_off)?;
                 }
             }
-            let first = self.page.row + skipped;
+            let first = self.row + skipped;
             let count = (rows - row).min(levels.len() - first);
             values.clear();
             let mut bytes = 0;
@@ -298,7 +346,7 @@ impl Pages {
                 if is_kept {
                     values.push((begin, end));
                     bytes += end - begin;
-                    let end = i32::try_from(text.len() + bytes)
+                    let end = i32::try_from(used + bytes)
                         .map_err(|_| file.error("the texts of a few rows have more than 2 GiB"))?;
                     ends.push(end);
                     nulls.append_non_null();
@@ -306,39 +354,72 @@ impl Pages {
                     return Err(file.error("a text is not UTF-8"));
                 }
             }
-            if text.capacity() - text.len() < bytes {
+            if text.len() - used < bytes {
                 // The rows that come from other pages will be about as long.
                 let rest = bytes.saturating_mul(rows - row - count) / count.max(1);
-                let room = text.len() + bytes + rest + rest / 16;
+                let room = used + bytes + rest + rest / 16;
                 let larger = self.memory.take(room);
                 let mut larger =
                     larger.ok_or_else(|| Error::limit(format!("{room} bytes do not fit")))?;
-                larger.clear();
-                larger.extend_from_slice(&text);
+                larger[..used].copy_from_slice(&text[..used]);
                 self.memory.put(std::mem::replace(&mut text, larger));
             }
             for &(begin, end) in &values {
-                text.extend_from_slice(&page[begin..end]);
+                let to = used + (end - begin);
+                text[used..to].copy_from_slice(&page[begin..end]);
+                used = to;
             }
-            self.page.at = at;
-            self.page.row = first + count;
+            self.at = at;
+            self.row = first + count;
             self.skip -= skipped;
             row += count;
         }
-        let text = self.memory.lend(text).into();
+        let text = self.memory.lend(text, used).into();
         let values = utf8_array(&ends, text, nulls.finish()).map_err(|what| file.error(what))?;
         Ok(Some(TextBatch { values, parents: parents.finish() }))
     }
 
     /// Opens the next page; false where it is none that is read here.
     fn open_page(&mut self) -> Result<bool, String> {
+        let indexed = self.index.next();
+        let said = indexed.as_ref().map(|indexed| indexed.rows);
+        let page = match indexed.and_then(|indexed| indexed.shared) {
+            None => self.read_page()?.map(Arc::new),
+            Some(slot) => {
+                // Whoever else wants the page waits here: it is nearly there.
+                let mut slot = lock(&slot);
+                if slot.is_some() {
+                    self.pages.skip_next_page().map_err(|e| e.to_string())?;
+                } else {
+                    *slot = self.read_page()?.map(Arc::new);
+                }
+                slot.clone()
+            }
+        };
+        let Some(page) = page else { return Ok(false) };
+        let count = page.levels.len();
+        self.row = 0;
+        self.at = page.values;
+        self.page = page;
+        // Where the index and the pages disagree, rows of one column would
+        // stand beside those of another.
+        match said {
+            Some(said) if said != count => {
+                Err(format!("a page has {count} rows where the offset index says {said}"))
+            }
+            _ => Ok(true),
+        }
+    }
+
+    fn read_page(&mut self) -> Result<Option<OpenPage>, String> {
         let page = self.pages.get_next_page().map_err(|e| e.to_string())?;
         let page = page.ok_or("the pages of a text column have too few rows")?;
-        let count = match page {
+        let cut_off = "the levels of a page end too early";
+        Ok(Some(match page {
             Page::DataPage { num_values, .. } | Page::DataPageV2 { num_values, .. }
                 if num_values > PAGE_ROWS_MAX =>
             {
-                return Ok(false);
+                return Ok(None);
             }
             Page::DataPage {
                 buf,
@@ -347,14 +428,11 @@ impl Pages {
                 def_level_encoding: Encoding::RLE,
                 ..
             } => {
-                self.decompress(buf)?;
-                let page = self.page.bare.as_deref().unwrap_or(&self.buffer);
-                let page = page.get(..self.page.end).unwrap_or_default();
-                let (levels, values) =
-                    split_levels(page).ok_or("the levels of a page end too early")?;
-                self.page.at = page.len() - values.len();
-                read_levels(levels, self.max_level, num_values as usize, &mut self.page.levels)?;
-                num_values as usize
+                let bytes = if self.is_snappy { self.decompress(&buf)? } else { buf };
+                let (levels, values) = split_levels(&bytes).ok_or(cut_off)?;
+                let values = bytes.len() - values.len();
+                let levels = read_levels(levels, self.max_level, num_values as usize)?;
+                OpenPage { levels, bytes, values }
             }
             Page::DataPageV2 {
                 buf,
@@ -365,90 +443,42 @@ impl Pages {
                 is_compressed,
                 ..
             } => {
-                let levels = buf.get(..def_levels_byte_len as usize);
-                let levels = levels.ok_or("the levels of a page end too early")?;
-                read_levels(levels, self.max_level, num_values as usize, &mut self.page.levels)?;
+                let levels = buf.get(..def_levels_byte_len as usize).ok_or(cut_off)?;
                 let values = buf.slice(levels.len()..);
-                if is_compressed && !values.is_empty() {
-                    self.decompress(values)?;
-                } else {
-                    self.page.end = values.len();
-                    self.page.bare = Some(values);
-                }
-                self.page.at = 0;
-                num_values as usize
+                let is_bare = !(self.is_snappy && is_compressed) || values.is_empty();
+                let levels = read_levels(levels, self.max_level, num_values as usize)?;
+                let bytes = if is_bare { values } else { self.decompress(&values)? };
+                OpenPage { levels, bytes, values: 0 }
             }
-            _ => return Ok(false),
-        };
-        self.page.row = 0;
-        // Where the index and the pages disagree, rows of one column would
-        // stand beside those of another.
-        match self.index_rows.next() {
-            Some(said) if said != count => {
-                Err(format!("a page has {count} rows where the offset index says {said}"))
-            }
-            _ => Ok(true),
-        }
+            _ => return Ok(None),
+        }))
     }
 
-    fn decompress(&mut self, page: Bytes) -> Result<(), String> {
-        let Some(decoder) = &mut self.decoder else {
-            self.page.end = page.len();
-            self.page.bare = Some(page);
-            return Ok(());
-        };
-        self.page.bare = None;
-        let len = snap::raw::decompress_len(&page).map_err(|e| e.to_string())?;
+    fn decompress(&self, page: &[u8]) -> Result<Bytes, String> {
+        let len = snap::raw::decompress_len(page).map_err(|e| e.to_string())?;
         // Three bytes copy 64 at the most: what claims more is no such page,
         // and should not be given the memory.
         if len / 22 > page.len() {
             return Err(format!("a page of {} bytes claims to hold {len}", page.len()));
         }
-        if self.buffer.len() < len {
-            if self.buffer.capacity() < len {
-                self.memory.put(std::mem::take(&mut self.buffer));
-                let buffer = self.memory.take(len);
-                self.buffer = buffer.ok_or_else(|| format!("{len} bytes do not fit"))?;
-            }
-            self.buffer.resize(self.buffer.len().max(len), 0);
-        }
-        self.page.end = decoder.decompress(&page, &mut self.buffer).map_err(|e| e.to_string())?;
-        Ok(())
+        let mut buffer = self.memory.take(len).ok_or_else(|| format!("{len} bytes do not fit"))?;
+        let len =
+            snap::raw::Decoder::new().decompress(page, &mut buffer).map_err(|e| e.to_string())?;
+        Ok(self.memory.lend(buffer, len))
     }
 }
 
-/// The first row behind the pages `locations`.
-fn file_rows_after(
-    file: &ParquetFile,
-    row_group: usize,
-    leaf: usize,
-    locations: &[PageLocation],
-    group_rows: usize,
-) -> usize {
-    let index = file.metadata.metadata().page_index();
-    let pages = index.and_then(|index| index.offset_index(row_group, leaf));
-    let last = locations.last().map_or(0, |page| page.first_row_index);
-    let mut pages = pages.map_or(&[][..], |index| index.page_locations()).iter();
-    let next = pages.find(|page| page.first_row_index > last);
-    next.map_or(group_rows, |page| page.first_row_index as usize)
-}
-
-/// Decodes the definition levels of `count` rows.
-fn read_levels(
-    levels: &[u8],
-    max_level: i16,
-    count: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), String> {
-    out.clear();
+/// The definition levels of `count` rows.
+fn read_levels(levels: &[u8], max_level: i16, count: usize) -> Result<Vec<u8>, String> {
+    let mut read = Vec::with_capacity(count);
     each_run(levels, max_level, count, |level, run| {
-        out.resize(out.len() + run, u8::try_from(level).unwrap_or(u8::MAX));
+        read.resize(read.len() + run, u8::try_from(level).unwrap_or(u8::MAX));
     })
     .ok_or("the levels of a page end too early")?;
-    if out.iter().any(|&level| i16::from(level) > max_level) {
+    if read.iter().any(|&level| i16::from(level) > max_level) {
         return Err("a level of a page is higher than its column has".to_owned());
     }
-    Ok(())
+    Ok(read)
 }
 
 #[cfg(test)]
@@ -513,11 +543,12 @@ mod tests {
         batch_rows: usize,
         keep_each: usize,
     ) -> bool {
-        let memory = Memory::default();
         let piece = Piece { row_group: 0, rows: rows.clone(), bytes: 0 };
+        let (memory, shared) = (Memory::default(), SharedPages::new(&[]));
         let mut took_over = false;
         for leaf in [0, 1] {
-            let mut column = TextColumn::new(file, &piece, leaf, batch_rows, &memory).unwrap();
+            let mut column =
+                TextColumn::new(file, &piece, leaf, batch_rows, &memory, &shared).unwrap();
             let mut batches = file.batches(0, select(rows.clone()), &[leaf], batch_rows).unwrap();
             let mut begin = rows.start;
             while begin < rows.end {
@@ -592,6 +623,38 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_several_pieces_is_decompressed_for_one_and_kept_for_the_others() {
+        let batch = batch(|i| format!("{i}").repeat(300));
+        let Written { file, _dir } = written(&batch, small_pages().build());
+        let cuts = [0, 100, 200, 900, 1_010, 1_020, 1_030, ROWS];
+        let pieces: Vec<Piece> = cuts
+            .windows(2)
+            .map(|cut| Piece { row_group: 0, rows: cut[0]..cut[1], bytes: 0 })
+            .collect();
+        let (memory, shared) = (Memory::default(), SharedPages::new(&pieces));
+        let mut kept = Vec::new();
+        // The second piece begins before the first one ends, as it does on workers.
+        for i in [1, 0, 2, 3, 5, 4, 6] {
+            let rows = pieces[i].rows.clone();
+            for leaf in [0, 1] {
+                let mut column =
+                    TextColumn::new(&file, &pieces[i], leaf, ROWS, &memory, &shared).unwrap();
+                let mut batches = file.batches(0, select(rows.clone()), &[leaf], ROWS).unwrap();
+                let expected = general(&file, &mut batches, None).unwrap().values;
+                let read = column.next(None).unwrap();
+                // What stands in a null struct has no meaning.
+                let values = read.values.iter().zip(expected.iter());
+                for (row, (value, expected)) in rows.clone().zip(values) {
+                    assert!(row.is_multiple_of(7) || value == expected, "{row}");
+                }
+                kept.push(lock(&shared.slots).len());
+            }
+        }
+        assert!(kept.iter().any(|&kept| kept >= 2), "{kept:?}");
+        assert_eq!(kept.last(), Some(&0));
+    }
+
+    #[test]
     fn the_general_reader_takes_over_where_pages_are_not_plain() {
         let batch = batch(|i| format!("{i}").repeat(700));
         let dictionary = small_pages().set_dictionary_enabled(true);
@@ -620,7 +683,9 @@ mod tests {
         let Written { file, _dir } = written(&batch.unwrap(), small_pages().build());
         let piece = Piece { row_group: 0, rows: 0..2, bytes: 0 };
         for keep in [None, Some(BooleanBuffer::from(vec![true, false]))] {
-            let mut column = TextColumn::new(&file, &piece, 0, 10, &Memory::default()).unwrap();
+            let mut column =
+                TextColumn::new(&file, &piece, 0, 10, &Memory::default(), &SharedPages::new(&[]))
+                    .unwrap();
             let error = column.next(keep.as_ref()).err().unwrap();
             assert!(matches!(column.source, Source::Pages(_)));
             assert!(error.message().starts_with("f: "), "{error}");

@@ -142,15 +142,14 @@ impl LocalStorage {
         let too_many = || Error::limit(format!("{}: {len} bytes do not fit", escaped(name)));
         let len = usize::try_from(len).map_err(|_| too_many())?;
         let mut bytes = self.memory.take(len).ok_or_else(too_many)?;
-        bytes.resize(len, 0);
-        file.read_exact_at(&mut bytes, start).map_err(|e| match e.kind() {
+        file.read_exact_at(&mut bytes[..len], start).map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => Error::storage(format!(
                 "{}: {len} bytes were wanted and fewer came: the file was cut while it was read",
                 escaped(name)
             )),
             _ => io_error(&e, &escaped(name)),
         })?;
-        Ok(self.memory.lend(bytes))
+        Ok(self.memory.lend(bytes, len))
     }
 }
 
