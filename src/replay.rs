@@ -17,7 +17,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder,
 use arrow::compute::filter_record_batch;
 
 use crate::actions::{ActionKey, AddColumns, AddField, AddFields, KeyHasher};
-use crate::delta_log::checkpoint::{AddReader, Checkpoint, CheckpointAdds, Part};
+use crate::delta_log::checkpoint::{AddReader, Checkpoint, CheckpointAdds, Part, Step};
 use crate::delta_log::commit::{self, FileActions, LogText, TextSlice};
 use crate::error::{Error, Result, escaped};
 use crate::memory::Memory;
@@ -61,6 +61,8 @@ enum Unit {
     /// A share of a JSON checkpoint.
     CheckpointText(Vec<TextSlice>, Adds),
     Piece(Arc<AddReader>, Piece, Adds),
+    /// What several pieces have in common.
+    Ahead(Arc<AddReader>, usize),
 }
 
 /// Whether a checkpoint file may hold adds: a V2 checkpoint has its file
@@ -318,6 +320,10 @@ impl Decoder {
                 };
                 Ok(vec![self.checkpoint(adds, &slices[0].text.name, allowed)?])
             }
+            Unit::Ahead(reader, span) => {
+                reader.decode_ahead(span)?;
+                Ok(Vec::new())
+            }
             Unit::Piece(reader, piece, allowed) => reader
                 .decode(&piece, &self.hasher, &self.final_seen)?
                 .map(|adds| self.checkpoint(adds?, reader.name(), allowed))
@@ -455,14 +461,24 @@ fn checkpoint_units(
             Ok((reader, allowed)) => {
                 // Rows of the file; a piece counts within its row group.
                 let mut row = 0;
-                Box::new(reader.pieces().to_vec().into_iter().map(move |piece| {
-                    let rows = row..row + piece.rows.len() as u64;
-                    row = rows.end;
+                Box::new(reader.steps().into_iter().map(move |step| {
                     let label = Label::new(SpanKind::Decode, Arc::clone(reader.name()));
-                    Ok(Planned {
-                        bytes: usize::try_from(piece.bytes).unwrap_or(usize::MAX),
-                        label: label.share("rows", rows),
-                        unit: Unit::Piece(Arc::clone(&reader), piece, allowed),
+                    let reader = Arc::clone(&reader);
+                    Ok(match step {
+                        Step::Ahead(span) => {
+                            let bytes = reader.bytes_ahead(span);
+                            let label = label.share("columns", span as u64..span as u64 + 1);
+                            Planned { bytes, label, unit: Unit::Ahead(reader, span) }
+                        }
+                        Step::Piece(piece) => {
+                            let rows = row..row + piece.rows.len() as u64;
+                            row = rows.end;
+                            Planned {
+                                bytes: usize::try_from(piece.bytes).unwrap_or(usize::MAX),
+                                label: label.share("rows", rows),
+                                unit: Unit::Piece(reader, piece, allowed),
+                            }
+                        }
                     })
                 }))
             }

@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, MapArray, RecordBatch, StringArray,
@@ -282,6 +282,33 @@ pub(crate) struct AddReader {
     memory: Memory,
     pieces: Vec<Piece>,
     shared: SharedPages,
+    spans: Vec<Span>,
+}
+
+/// Some pieces in a row whose other columns are decoded at once.
+///
+/// Those columns are small, and each read of one begins with its dictionary,
+/// which often is as large as the values of many pieces.
+struct Span {
+    row_group: usize,
+    rows: Range<usize>,
+    /// Its pieces, by their place.
+    pieces: Range<usize>,
+    slot: Mutex<SpanSlot>,
+}
+
+#[derive(Default)]
+struct SpanSlot {
+    add: Option<StructArray>,
+    /// Pieces that have taken their rows.
+    taken: usize,
+}
+
+/// What there is to do for a file, in order.
+pub(crate) enum Step {
+    /// The small columns of the span at this place, for pieces that come later.
+    Ahead(usize),
+    Piece(Piece),
 }
 
 impl AddReader {
@@ -330,16 +357,75 @@ impl AddReader {
         }
         let pieces = if path.is_some() { file.pieces(&all) } else { Vec::new() };
         let shared = SharedPages::new(&pieces);
+        let spans = if leaves.is_empty() { Vec::new() } else { spans(&file, &pieces, &leaves) };
         let memory = memory.clone();
-        Ok(AddReader { file, want, leaves, path, stats, fallback, memory, pieces, shared })
+        Ok(AddReader { file, want, leaves, path, stats, fallback, memory, pieces, shared, spans })
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
         self.file.name()
     }
 
-    pub(crate) fn pieces(&self) -> &[Piece] {
-        &self.pieces
+    /// The steps of the file: its pieces in row order, and before them, early
+    /// enough that none has to wait, what several have in common.
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut spans = self.spans.iter().enumerate().peekable();
+        for (i, piece) in self.pieces.iter().enumerate() {
+            // Half a span ahead of its first piece.
+            let is_due =
+                |(_, span): &(usize, &Span)| span.pieces.start <= i + span.pieces.len().div_ceil(2);
+            while let Some((place, span)) = spans.next_if(is_due) {
+                if span.pieces.len() > 1 {
+                    steps.push(Step::Ahead(place));
+                }
+            }
+            steps.push(Step::Piece(piece.clone()));
+        }
+        steps
+    }
+
+    /// About how many bytes the small columns of a span have.
+    pub(crate) fn bytes_ahead(&self, span: usize) -> usize {
+        let Span { row_group, rows, .. } = &self.spans[span];
+        let group_rows = self.file.row_groups()[*row_group].num_rows().max(1) as u128;
+        let bytes = u128::from(self.file.bytes_of(*row_group, &self.leaves));
+        usize::try_from(bytes * rows.len() as u128 / group_rows).unwrap_or(usize::MAX)
+    }
+
+    /// Decodes the small columns of a span, if no piece has needed them before.
+    pub(crate) fn decode_ahead(&self, span: usize) -> Result<()> {
+        let span = &self.spans[span];
+        let mut slot = lock(&span.slot);
+        if slot.add.is_none() && slot.taken == 0 {
+            slot.add = Some(self.small_columns(span)?);
+        }
+        Ok(())
+    }
+
+    /// The small columns of `rows`, which are some of a piece.
+    fn small_columns_of(&self, piece: &Piece) -> Result<Option<StructArray>> {
+        let is_in = |span: &&Span| {
+            span.row_group == piece.row_group && span.rows.contains(&piece.rows.start)
+        };
+        let Some(span) = self.spans.iter().find(is_in) else { return Ok(None) };
+        let mut slot = lock(&span.slot);
+        let add = match slot.add.take() {
+            Some(add) => add,
+            None => self.small_columns(span)?,
+        };
+        slot.taken += 1;
+        let begin = piece.rows.start - span.rows.start;
+        let of_piece = add.slice(begin, piece.rows.len());
+        if slot.taken < span.pieces.len() {
+            slot.add = Some(add);
+        }
+        Ok(Some(of_piece))
+    }
+
+    fn small_columns(&self, span: &Span) -> Result<StructArray> {
+        let rows = select(span.rows.clone());
+        self.adds(&self.file.read(span.row_group, rows, &self.leaves)?)
     }
 
     /// Decodes one piece, batch by batch. From the moment that `seen` is known,
@@ -353,17 +439,15 @@ impl AddReader {
         let text =
             |leaf| TextColumn::new(&self.file, piece, leaf, BATCH_ROWS, &self.memory, &self.shared);
         let path = self.path.ok_or_else(|| Error::bug("a piece of a file without adds"))?;
-        let others = (!self.leaves.is_empty())
-            .then(|| self.batches(piece.row_group, piece.rows.clone(), &self.leaves));
         Ok(AddBatches {
             reader: self,
             hasher: hasher.clone(),
             seen,
-            row_group: piece.row_group,
             rest: piece.rows.clone(),
             path: text(path)?,
             stats: self.stats.map(text).transpose()?,
-            others: others.transpose()?,
+            others: None,
+            piece: piece.clone(),
             fallback: None,
         })
     }
@@ -601,17 +685,54 @@ impl AddReader {
     }
 }
 
+/// The spans of `pieces`: as many in a row as have few bytes of `leaves`.
+fn spans(file: &ParquetFile, pieces: &[Piece], leaves: &[usize]) -> Vec<Span> {
+    const SPAN_BYTES: u64 = 2 << 20;
+    const SPAN_PIECES: usize = 8;
+    let mut spans: Vec<Span> = Vec::new();
+    for (i, piece) in pieces.iter().enumerate() {
+        let row_group = piece.row_group;
+        let group_rows = file.row_groups()[row_group].num_rows().max(1) as u128;
+        let bytes_of = |rows: &Range<usize>| {
+            u128::from(file.bytes_of(row_group, leaves)) * rows.len() as u128 / group_rows
+        };
+        match spans.last_mut() {
+            Some(span)
+                if span.row_group == row_group
+                    // The first is short: nothing can be decoded before it is.
+                    && span.pieces.len() < if span.pieces.start == 0 { 1 } else { SPAN_PIECES }
+                    && bytes_of(&(span.rows.start..piece.rows.end)) <= u128::from(SPAN_BYTES) =>
+            {
+                span.rows.end = piece.rows.end;
+                span.pieces.end = i + 1;
+            }
+            _ => spans.push(Span {
+                row_group,
+                rows: piece.rows.clone(),
+                pieces: i..i + 1,
+                slot: Mutex::default(),
+            }),
+        }
+    }
+    spans
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The adds of one piece, batch by batch.
 pub(crate) struct AddBatches<'a> {
     reader: &'a AddReader,
     hasher: KeyHasher,
     seen: &'a OnceLock<Seen>,
-    row_group: usize,
     /// Rows of the row group that are still to come.
     rest: Range<usize>,
     path: TextColumn,
     stats: Option<TextColumn>,
-    others: Option<Batches>,
+    piece: Piece,
+    /// The small columns of the piece, once its first paths have been decoded.
+    others: Option<Option<StructArray>>,
     /// The other form of statistics, once it was needed.
     fallback: Option<Batches>,
 }
@@ -643,16 +764,15 @@ impl AddBatches<'_> {
         let reader = self.reader;
         let rows = BATCH_ROWS.min(self.rest.len());
         let fallback_rows = self.rest.clone();
+        let begin = self.rest.start - self.piece.rows.start;
         self.rest.start += rows;
 
         let TextBatch { values: mut paths, parents } = self.path.next(None)?;
-        let mut add = match &mut self.others {
-            Some(others) => match others.next().transpose()? {
-                Some(batch) => Some(reader.adds(&batch)?),
-                None => return Err(Error::bug("the columns of a piece end before its rows")),
-            },
-            None => None,
+        let others = match &self.others {
+            Some(others) => others,
+            None => self.others.insert(reader.small_columns_of(&self.piece)?),
         };
+        let mut add = others.as_ref().map(|others| others.slice(begin, rows));
         // Rows of other actions go first.
         let is_add = parents.filter(|parents| parents.null_count() > 0);
         if let Some(is_add) = &is_add {
@@ -699,7 +819,7 @@ impl AddBatches<'_> {
         let missing = reader.missing_stats(&columns);
         if missing.is_some() && self.fallback.is_none() {
             self.fallback =
-                Some(reader.batches(self.row_group, fallback_rows, &reader.fallback)?);
+                Some(reader.batches(self.piece.row_group, fallback_rows, &reader.fallback)?);
         }
         // Once begun, it keeps step with the batches.
         let other = self.fallback.as_mut().and_then(Iterator::next).transpose()?;

@@ -135,6 +135,11 @@ impl ParquetFile {
         self.metadata.metadata().row_groups()
     }
 
+    /// The bytes of the columns `leaves` of a row group, as its footer says.
+    pub(crate) fn bytes_of(&self, row_group: usize, leaves: &[usize]) -> u64 {
+        bytes_of(&self.row_groups()[row_group], leaves)
+    }
+
     fn schema(&self) -> &SchemaDescriptor {
         self.metadata.parquet_schema()
     }
