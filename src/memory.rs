@@ -13,8 +13,8 @@ use bytes::Bytes;
 
 /// No more than this lies idle in one [`Memory`].
 const IDLE_BYTES_MAX: usize = 16 << 20;
-/// A smaller buffer is not worth keeping: the allocator does that itself.
-const KEPT_BYTES_MIN: usize = 64 << 10;
+/// A smaller buffer is not kept: what a consumer holds should be of its size.
+pub(crate) const KEPT_BYTES_MIN: usize = 64 << 10;
 
 /// Buffers to be used again. Clones share them; when the last is dropped, what
 /// is still lent out is freed by its user.

@@ -8,9 +8,11 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 
 use crate::actions::{Metadata, Protocol, RareAction, RareKind};
 use crate::delta_log::checkpoint::{Checkpoint, Part};
@@ -246,7 +248,7 @@ impl Snapshot {
         }
         let Inner { engine, storage, segment, .. } = &*self.inner;
         let mut actions = Vec::new();
-        for run in look_at_commits(engine, storage, segment, KINDS) {
+        for run in look_at_commits(engine, storage, segment, KINDS, 0) {
             actions.extend(run?.into_iter().flat_map(|(_, rare)| rare.actions));
         }
         if let Some(checkpoint) = self.checkpoint()? {
@@ -341,12 +343,10 @@ impl Found {
     fn read(engine: &Engine, storage: &Arc<dyn Storage>, segment: &LogSegment) -> Result<Found> {
         const KINDS: &[RareKind] = &[RareKind::Protocol, RareKind::Metadata];
         let mut found = Found::default();
-        let mut kept_bytes = 0;
-        'newest_first: for run in look_at_commits(engine, storage, segment, KINDS) {
+        let keep_bytes = engine.window().bytes as u64;
+        'newest_first: for run in look_at_commits(engine, storage, segment, KINDS, keep_bytes) {
             for (version, rare) in run? {
                 let Rare { actions, bytes, size } = rare;
-                kept_bytes += size;
-                let bytes = bytes.filter(|_| kept_bytes <= engine.window().bytes as u64);
                 let name = Arc::from(path::commit(version));
                 found.read.insert(version, LogText { name, version, size, bytes });
                 found.take(actions);
@@ -396,12 +396,14 @@ impl Found {
 }
 
 /// Looks for rare actions of `kinds` in the segment's commits, newest first,
-/// ahead on the workers: a run of commits each.
+/// ahead on the workers: a run of commits each. The content of the first comes
+/// with them, `keep_bytes` at the most.
 fn look_at_commits(
     engine: &Engine,
     storage: &Arc<dyn Storage>,
     segment: &LogSegment,
     kinds: &'static [RareKind],
+    keep_bytes: u64,
 ) -> ReadAhead<Vec<(u64, Rare)>> {
     /// A commit's size is not known before it is read; most are small.
     const COMMIT_BYTES: usize = 64 << 10;
@@ -418,6 +420,7 @@ fn look_at_commits(
         Ok(Planned { bytes: run.len() * COMMIT_BYTES, label, unit: run })
     });
     let storage = Arc::clone(storage);
+    let kept = AtomicU64::new(0);
     ReadAhead::new(
         engine.pool(),
         engine.window(),
@@ -426,7 +429,14 @@ fn look_at_commits(
         plan,
         move |run: Vec<u64>| {
             let look = |version| {
-                let rare = commit::rare_actions(storage.as_ref(), &path::commit(version), kinds)?;
+                let mut rare =
+                    commit::rare_actions(storage.as_ref(), &path::commit(version), kinds)?;
+                // A copy, since what was read into may be larger by far.
+                rare.bytes = rare.bytes.filter(|bytes| {
+                    let before = kept.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                    before + bytes.len() as u64 <= keep_bytes
+                });
+                rare.bytes = rare.bytes.map(|bytes| Bytes::copy_from_slice(&bytes));
                 Ok((version, rare))
             };
             run.into_iter().map(look).collect()

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::{FileStat, Storage};
 use crate::error::{Error, ErrorKind, Result, escaped};
-use crate::memory::Memory;
+use crate::memory::{KEPT_BYTES_MIN, Memory};
 
 /// Files below one directory.
 pub(crate) struct LocalStorage {
@@ -141,7 +141,10 @@ impl LocalStorage {
     fn read_exactly(&self, file: &File, start: u64, len: u64, name: &str) -> Result<Bytes> {
         let too_many = || Error::limit(format!("{}: {len} bytes do not fit", escaped(name)));
         let len = usize::try_from(len).map_err(|_| too_many())?;
-        let mut bytes = self.memory.take(len).ok_or_else(too_many)?;
+        // What is read is soon decoded: a buffer that is large enough to come back
+        // spares clearing one for each small file.
+        let bytes = self.memory.take(len.max(KEPT_BYTES_MIN));
+        let mut bytes = bytes.ok_or_else(too_many)?;
         file.read_exact_at(&mut bytes[..len], start).map_err(|e| match e.kind() {
             io::ErrorKind::UnexpectedEof => Error::storage(format!(
                 "{}: {len} bytes were wanted and fewer came: the file was cut while it was read",
