@@ -232,7 +232,8 @@ typedef struct engine_options {
     size_t struct_size;
     /*
      Workers that decode, at most 1024: 0 is one for each core this process
-     may use, ENGINE_THREADS_NONE is none, so that everything runs on the
+     may use, and none for a table that is decoded before a thread has
+     started; ENGINE_THREADS_NONE is none, so that everything runs on the
      thread that calls.
      */
     int64_t threads;

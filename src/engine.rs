@@ -51,7 +51,8 @@ pub struct EngineBuilder {
 
 impl EngineBuilder {
     /// Workers that decode, at most 1024; with 0, everything runs on the
-    /// caller's thread. Default: the number of cores that the process may use.
+    /// caller's thread. Default: the number of cores that the process may use,
+    /// and none for a table that is decoded before a thread has started.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
         self
@@ -97,6 +98,7 @@ impl EngineBuilder {
             )));
         }
         Ok(Engine {
+            spares_threads: self.threads.is_none(),
             pool: Pool::watched(threads, self.spans),
             window_bytes: self.window_bytes.unwrap_or(WINDOW_BYTES),
             sink: self.sink,
@@ -109,6 +111,7 @@ impl EngineBuilder {
 #[derive(Clone)]
 pub struct Engine {
     pool: Arc<Pool>,
+    spares_threads: bool,
     window_bytes: usize,
     sink: Option<Arc<EventSink>>,
 }
@@ -134,6 +137,12 @@ impl Engine {
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.pool
+    }
+
+    /// Whether the caller's thread may do what is too little for workers: a caller
+    /// that names a number of them gets them.
+    pub(crate) fn spares_threads(&self) -> bool {
+        self.spares_threads
     }
 
     /// The window of a stream that asks for nothing else.

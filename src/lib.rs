@@ -38,25 +38,27 @@
 //! | `snapshot` | which protocol, metadata and schema does a version have? |
 //! | `replay` | which files are live? |
 //! | `delta_log` | what is in `_delta_log/`? |
-//! | `parquet_file` | where can a Parquet file be cut? |
+//! | `parquet_file` | where can a Parquet file be cut, and its text be read fast? |
+//! | `seen` | which logical files have newer actions? |
 //! | `actions` | what is an action, and the key of a file? |
 //! | `features`, `partition_value`, `schema` | what may be read, and as which types? |
 //! | `storage` | where do bytes come from? |
 //! | `engine` | which pool, which defaults? |
 //! | `read_ahead` | how do units decode ahead, in order, within bounds? |
 //! | `span` | what was a thread at, from when to when? |
+//! | `memory`, `unescape`, `utf8_array` | what is used again, copied and checked fast? |
 //! | `error` | what went wrong, and who can act? |
 //!
 //! # Invariants
 //!
 //! 1. Only `delta_log` spells the name of a log file. Only `read_ahead` starts
-//!    threads. Only `ffi` has `unsafe`, and two
-//!    measured loops with their proof: `unescape` and `utf8_array`.
+//!    threads. Only `ffi` has `unsafe`, and two measured loops with their proof:
+//!    `unescape` and `utf8_array`.
 //! 2. Nothing panics on a table's contents, and no panic crosses the C boundary.
 //! 3. Every queue has a stated bound, in bytes where the items vary.
 //! 4. A partial result never looks complete.
 //! 5. A worker never waits for the consumer; the consumer never decodes while
-//!    workers are idle.
+//!    workers are idle, but for a table that takes less time than starting them.
 //! 6. With zero workers everything runs on the caller's thread with the same
 //!    results: the oracle of every test.
 #![deny(unsafe_code)]

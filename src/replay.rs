@@ -55,6 +55,16 @@ pub(crate) struct Plan {
     pub(crate) window: Window,
 }
 
+impl Plan {
+    /// Whether it is decoded before a worker could begin.
+    pub(crate) fn is_small(&self) -> bool {
+        const SMALL_BYTES: u64 = 256 << 10;
+        let commits = self.commits.iter().map(|text| text.size).sum::<u64>();
+        let checkpoint = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.bytes());
+        commits.saturating_add(checkpoint) <= SMALL_BYTES
+    }
+}
+
 /// A decode unit.
 enum Unit {
     Commits(Vec<TextSlice>),

@@ -10,6 +10,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use crate::delta_log::segment::{CheckpointFiles, LogSegment};
 use crate::engine::{Engine, EventLevel};
 use crate::error::{Error, ErrorKind, Result, escaped};
 use crate::features;
-use crate::read_ahead::{Cancel, Counters, Planned, ReadAhead};
+use crate::read_ahead::{Cancel, Counters, Planned, ReadAhead, Window};
 use crate::schema::{self, ColumnMappingMode, StructType};
 use crate::span::{Label, SpanKind};
 use crate::storage::{self, Metered, Storage};
@@ -248,7 +249,8 @@ impl Snapshot {
         }
         let Inner { engine, storage, segment, .. } = &*self.inner;
         let mut actions = Vec::new();
-        for run in look_at_commits(engine, storage, segment, KINDS, 0) {
+        let commits: Vec<u64> = segment.commits.iter().rev().copied().collect();
+        for run in look_at_commits(engine, storage, &commits, KINDS, 0, engine.window()) {
             actions.extend(run?.into_iter().flat_map(|(_, rare)| rare.actions));
         }
         if let Some(checkpoint) = self.checkpoint()? {
@@ -330,6 +332,10 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
+/// How long a look at commits may take before workers are asked: about as long as
+/// it takes to start them.
+const HERE_AT_MOST: Duration = Duration::from_micros(300);
+
 /// What an open finds.
 #[derive(Default)]
 struct Found {
@@ -343,15 +349,29 @@ impl Found {
     fn read(engine: &Engine, storage: &Arc<dyn Storage>, segment: &LogSegment) -> Result<Found> {
         const KINDS: &[RareKind] = &[RareKind::Protocol, RareKind::Metadata];
         let mut found = Found::default();
-        let keep_bytes = engine.window().bytes as u64;
-        'newest_first: for run in look_at_commits(engine, storage, segment, KINDS, keep_bytes) {
-            for (version, rare) in run? {
-                let Rare { actions, bytes, size } = rare;
-                let name = Arc::from(path::commit(version));
-                found.read.insert(version, LogText { name, version, size, bytes });
-                found.take(actions);
+        let window = engine.window();
+        let look = |commits: &[u64], window: Window| {
+            look_at_commits(engine, storage, commits, KINDS, window.bytes as u64, window)
+        };
+        let commits: Vec<u64> = segment.commits.iter().rev().copied().collect();
+        let mut rest = &commits[..];
+        if engine.spares_threads() {
+            let began = Instant::now();
+            let mut here = look(rest, Window { threads: 0, ..window });
+            while began.elapsed() < HERE_AT_MOST
+                && !found.is_complete()
+                && let Some(run) = here.next()
+            {
+                let run = run?;
+                rest = &rest[run.len()..];
+                found.take_run(run);
+            }
+        }
+        if !found.is_complete() && !rest.is_empty() {
+            for run in look(rest, window) {
+                found.take_run(run?);
                 if found.is_complete() {
-                    break 'newest_first;
+                    break;
                 }
             }
         }
@@ -375,6 +395,19 @@ impl Found {
         Ok(found)
     }
 
+    /// Takes commits, newest first, up to the one that has what was missing.
+    fn take_run(&mut self, run: Vec<(u64, Rare)>) {
+        for (version, rare) in run {
+            if self.is_complete() {
+                return;
+            }
+            let Rare { actions, bytes, size } = rare;
+            let name = Arc::from(path::commit(version));
+            self.read.insert(version, LogText { name, version, size, bytes });
+            self.take(actions);
+        }
+    }
+
     /// Takes what is newer than anything later.
     fn take(&mut self, actions: Vec<RareAction>) {
         for action in actions {
@@ -395,19 +428,19 @@ impl Found {
     }
 }
 
-/// Looks for rare actions of `kinds` in the segment's commits, newest first,
-/// ahead on the workers: a run of commits each. The content of the first comes
+/// Looks for rare actions of `kinds` in commits, newest first, ahead on the
+/// workers: a run of commits each. The content of the first comes
 /// with them, `keep_bytes` at the most.
 fn look_at_commits(
     engine: &Engine,
     storage: &Arc<dyn Storage>,
-    segment: &LogSegment,
+    newest_first: &[u64],
     kinds: &'static [RareKind],
     keep_bytes: u64,
+    window: Window,
 ) -> ReadAhead<Vec<(u64, Rare)>> {
     /// A commit's size is not known before it is read; most are small.
     const COMMIT_BYTES: usize = 64 << 10;
-    let newest_first: Vec<u64> = segment.commits.iter().rev().copied().collect();
     // Runs long enough that handing them over costs nothing beside them, short
     // enough that all workers have some.
     let run = (newest_first.len() / 64).clamp(1, 64);
@@ -423,7 +456,7 @@ fn look_at_commits(
     let kept = AtomicU64::new(0);
     ReadAhead::new(
         engine.pool(),
-        engine.window(),
+        window,
         Cancel::default(),
         Arc::new(Counters::default()),
         plan,
@@ -460,9 +493,14 @@ fn open_checkpoint(
     });
     let (storage, kinds) = (Arc::clone(storage), kinds.to_vec());
     let part_of = files.clone();
+    let mut window = engine.window();
+    if engine.spares_threads() && files.names.len() == 1 {
+        // Nothing could be done beside it.
+        window.threads = 0;
+    }
     let opened = ReadAhead::new(
         engine.pool(),
-        engine.window(),
+        window,
         Cancel::default(),
         Arc::new(Counters::default()),
         plan,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
 
-use delta_engine::{Engine, SpanKind};
+use delta_engine::{Engine, EngineBuilder, SpanKind};
 use tempfile::TempDir;
 
 #[derive(Debug)]
@@ -34,6 +34,11 @@ fn share(name: &str) -> (String, String, Range<u64>) {
 
 /// A table of four commits, one file each; the third is too big for one unit.
 fn table() -> TempDir {
+    table_with(5_000)
+}
+
+/// The same, the third commit with so many KB more.
+fn table_with(filler_lines: usize) -> TempDir {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir(root.path().join("_delta_log")).unwrap();
     let add = |path: &str| {
@@ -50,7 +55,7 @@ fn table() -> TempDir {
         text.push('\n');
         match version {
             0 => text.insert_str(0, head),
-            2 => text.push_str(&filler.repeat(5000)),
+            2 => text.push_str(&filler.repeat(filler_lines)),
             _ => {}
         }
         fs::write(root.path().join(log_name(version)), text).unwrap();
@@ -65,9 +70,13 @@ fn list(engine: &Engine, table: &TempDir) -> usize {
 
 /// The spans of opening and listing `table`.
 fn spans_of(table: &TempDir, threads: usize) -> Vec<Told> {
+    spans_by(table, Engine::builder().threads(threads))
+}
+
+fn spans_by(table: &TempDir, builder: EngineBuilder) -> Vec<Told> {
     let told = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&told);
-    let engine = Engine::builder().threads(threads).on_span(move |span| {
+    let engine = builder.on_span(move |span| {
         hook.lock().unwrap_or_else(PoisonError::into_inner).push(Told {
             thread: thread::current().id(),
             worker: span.worker,
@@ -81,6 +90,19 @@ fn spans_of(table: &TempDir, threads: usize) -> Vec<Told> {
     assert_eq!(list(&engine, table), 4);
     drop(engine);
     Arc::into_inner(told).expect("the hook is gone with the engine").into_inner().unwrap()
+}
+
+#[test]
+fn a_small_table_is_decoded_where_it_is_asked_for_unless_workers_are() {
+    let workers = |table: &TempDir, builder| {
+        let told = spans_by(table, builder);
+        let of = |kind| told.iter().filter(move |span| span.kind == kind);
+        assert!(of(SpanKind::Decode).count() > 0);
+        of(SpanKind::Decode).filter(|span| span.worker.is_some()).count()
+    };
+    assert_eq!(workers(&table_with(0), Engine::builder()), 0);
+    assert!(workers(&table_with(0), Engine::builder().threads(1)) > 0);
+    assert!(workers(&table(), Engine::builder()) > 0);
 }
 
 #[test]

@@ -93,6 +93,17 @@ impl Part {
 }
 
 impl Checkpoint {
+    /// Its bytes, decoded, as far as that is known: with sidecars it is not.
+    pub(crate) fn bytes(&self) -> u64 {
+        let sidecars = if self.sidecars.is_empty() { 0 } else { u64::MAX };
+        self.parts.iter().fold(sidecars, |bytes, part| {
+            bytes.saturating_add(match part {
+                Part::Parquet(file) => file.bytes(),
+                Part::Json(text) => text.size,
+            })
+        })
+    }
+
     /// The checkpoint `files` of `parts`, in which `rare` actions were found.
     pub(crate) fn new(
         files: &CheckpointFiles,

@@ -52,7 +52,8 @@ pub struct engine_options {
     /// sizeof(engine_options), so that the struct can grow.
     pub struct_size: usize,
     /// Workers that decode, at most 1024: 0 is one for each core this process
-    /// may use, ENGINE_THREADS_NONE is none, so that everything runs on the
+    /// may use, and none for a table that is decoded before a thread has
+    /// started; ENGINE_THREADS_NONE is none, so that everything runs on the
     /// thread that calls.
     pub threads: i64,
     /// The most bytes that a stream holds decoded and not yet delivered: 0 is

@@ -135,6 +135,12 @@ impl ParquetFile {
         self.metadata.metadata().row_groups()
     }
 
+    /// The bytes of all columns, decoded, as the footer says.
+    pub(crate) fn bytes(&self) -> u64 {
+        let bytes = self.row_groups().iter().map(RowGroupMetaData::total_byte_size);
+        bytes.map(|bytes| u64::try_from(bytes).unwrap_or(u64::MAX)).fold(0, u64::saturating_add)
+    }
+
     /// The bytes of the columns `leaves` of a row group, as its footer says.
     pub(crate) fn bytes_of(&self, row_group: usize, leaves: &[usize]) -> u64 {
         bytes_of(&self.row_groups()[row_group], leaves)

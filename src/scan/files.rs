@@ -68,7 +68,7 @@ impl FileStream {
         let schema = Arc::clone(&projection.schema);
         let want = projection.want;
         let projected = Arc::clone(&counts);
-        let plan = Plan {
+        let mut plan = Plan {
             storage,
             commits: snapshot.take_commits()?,
             checkpoint: snapshot.checkpoint()?,
@@ -78,6 +78,9 @@ impl FileStream {
             last_action_wins: scan.last_action_wins,
             window,
         };
+        if scan.threads.is_none() && engine.spares_threads() && plan.is_small() {
+            plan.window.threads = 0;
+        }
         let cancel = Cancel::default();
         let replay = Replay::new(engine.pool(), cancel.clone(), Arc::clone(&counts.units), plan);
         Ok(FileStream { schema, cancel, counts, state: State::Running(Box::new(replay)) })

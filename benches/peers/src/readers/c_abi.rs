@@ -118,10 +118,15 @@ pub(super) struct DeltaEngine(Handle);
 
 impl DeltaEngine {
     /// With so many workers; with none, everything runs on the thread that calls.
+    /// As many as there are cores are the engine's own choice.
     pub(super) fn new(workers: usize) -> Result<DeltaEngine> {
         let options = EngineOptions {
             struct_size: size_of::<EngineOptions>(),
-            threads: if workers == 0 { THREADS_NONE } else { workers as i64 },
+            threads: match workers {
+                0 => THREADS_NONE,
+                n if std::thread::available_parallelism().is_ok_and(|cores| cores.get() == n) => 0,
+                n => n as i64,
+            },
             window_bytes: 0,
             on_event: None,
             user_data: null_mut(),

@@ -1,0 +1,89 @@
+//! The memory of a listing is bounded: by the window and by what the workers
+//! hold, not by the table. Counted by the allocator, so the tests of this
+//! program run one after the other, within one test.
+
+#[path = "../benches/log_shapes/mod.rs"]
+mod log_shapes;
+#[path = "../benches/peak/mod.rs"]
+mod peak;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use delta_engine::DEFAULT_FILE_COLUMNS;
+use log_shapes::Shape;
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn memory_does_not_grow_with_the_table() {
+    rows_of_a_checkpoint_add_nothing();
+    a_key_of_a_commit_adds_a_few_bytes();
+}
+
+fn rows_of_a_checkpoint_add_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let peak_of = |files: u64, threads: usize| {
+        let table = Shape::named("checkpoint_100k").unwrap().table(files);
+        let root = table.kept_in(folder.path()).unwrap();
+        let peak = peak::listing(&root, threads, 4 * MIB, DEFAULT_FILE_COLUMNS);
+        assert_eq!(peak.files, table.live_files());
+        peak.bytes
+    };
+    for threads in [0, 2] {
+        let (small, large) = (peak_of(60_000, threads), peak_of(120_000, threads));
+        println!("{threads} workers: {} KiB, then {} KiB", small >> 10, large >> 10);
+        // The window, a unit of up to 8 MiB for each worker or the consumer, what
+        // lies idle to be used again, and the pages that are being read. The
+        // decoded columns are 50 MB, and then 100.
+        let bound = (4 + 8 * threads.max(1) + 16 + 8) * MIB;
+        assert!(large < bound, "{threads} workers: {large} of {bound}");
+        assert!(large - small.min(large) < 10 * MIB, "{threads} workers: {small}, then {large}");
+    }
+}
+
+fn a_key_of_a_commit_adds_a_few_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    // Just before the table of keys would grow: 7/8 of a power of two.
+    let (few, many) = (14_000, 112_000);
+    let peak_of = |name: &str, keys: usize| {
+        let root = folder.path().join(name);
+        write_commits(&root, keys);
+        // A window of one unit, so that what grows is the keys.
+        let peak = peak::listing(&root, 2, 64 << 10, &["path"]);
+        assert_eq!(peak.files, keys as u64);
+        assert!(peak.window_bytes < 2 * MIB as u64);
+        peak.bytes
+    };
+    let (small, large) = (peak_of("few", few), peak_of("many", many));
+    let per_key = (large.saturating_sub(small)) as f64 / (many - few) as f64;
+    println!("{per_key:.1} bytes a key");
+    // 16 bytes an entry in a table that is half to seven eighths full. While it
+    // grows, the old table is there too.
+    assert!(per_key < 64.0, "{per_key} bytes a key: {small}, then {large}");
+}
+
+/// Commits of a thousand adds each.
+fn write_commits(root: &Path, keys: usize) {
+    let log = root.join("_delta_log");
+    fs::create_dir_all(&log).unwrap();
+    for version in 0..keys / 1_000 {
+        let mut text = String::new();
+        if version == 0 {
+            text.push_str(
+                r#"{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}
+{"metaData":{"id":"t","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[]}","partitionColumns":[],"configuration":{}}}
+"#,
+            );
+        }
+        for key in version * 1_000..(version + 1) * 1_000 {
+            writeln!(
+                text,
+                r#"{{"add":{{"path":"{key}","partitionValues":{{}},"size":1,"modificationTime":0,"dataChange":true}}}}"#
+            )
+            .unwrap();
+        }
+        fs::write(log.join(format!("{version:020}.json")), text).unwrap();
+    }
+}
