@@ -7,7 +7,7 @@
 //! here when their last user drops them, wherever that is: a batch that the
 //! consumer is done with returns its memory to the workers.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 
 use bytes::Bytes;
 
@@ -27,8 +27,15 @@ pub(crate) struct Memory {
 struct Idle(Mutex<Vec<Vec<u8>>>);
 
 impl Idle {
-    fn buffers(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The idle buffers, unless someone else is at them: then it is cheaper to
+    /// ask the allocator. And a child process may have been forked just then,
+    /// where a batch that it releases would wait for a thread it does not have.
+    fn buffers(&self) -> Option<MutexGuard<'_, Vec<Vec<u8>>>> {
+        match self.0.try_lock() {
+            Ok(buffers) => Some(buffers),
+            Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
@@ -39,15 +46,17 @@ impl Memory {
     /// One that is more than twice as large is left for a use of its size: a
     /// consumer may keep what it is given for long.
     pub(crate) fn take(&self, bytes: usize) -> Option<Vec<u8>> {
-        let mut idle = self.idle.buffers();
         let fits = |buffer: &Vec<u8>| {
             bytes >= KEPT_BYTES_MIN && (bytes..=bytes.saturating_mul(2)).contains(&buffer.len())
         };
         // The last one is the warmest.
-        match idle.iter().rposition(fits) {
-            Some(at) => Some(idle.swap_remove(at)),
+        let known = self.idle.buffers().and_then(|mut idle| {
+            let at = idle.iter().rposition(fits)?;
+            Some(idle.swap_remove(at))
+        });
+        match known {
+            Some(buffer) => Some(buffer),
             None => {
-                drop(idle);
                 // Asked for first, so that there is an answer where it cannot be;
                 // then as zeros, which the allocator has for nothing.
                 let mut asked: Vec<u8> = Vec::new();
@@ -63,7 +72,7 @@ impl Memory {
         if buffer.len() < KEPT_BYTES_MIN {
             return;
         }
-        let mut idle = self.idle.buffers();
+        let Some(mut idle) = self.idle.buffers() else { return };
         idle.push(buffer);
         // What has been idle for longest has the wrong size.
         let mut bytes: usize = idle.iter().map(Vec::len).sum();
@@ -119,7 +128,7 @@ mod tests {
         assert_eq!(bytes.len(), 50_000);
         let other = bytes.slice(5..);
         drop(bytes);
-        assert_eq!(memory.idle.buffers().len(), 0);
+        assert_eq!(memory.idle.buffers().unwrap().len(), 0);
         std::thread::spawn(move || drop(other)).join().unwrap();
         // A far smaller use does not get it.
         let small = memory.take(10).unwrap();
@@ -134,11 +143,11 @@ mod tests {
         for _ in 0..10 {
             memory.put(vec![0; IDLE_BYTES_MAX / 4]);
         }
-        assert_eq!(memory.idle.buffers().len(), 4);
+        assert_eq!(memory.idle.buffers().unwrap().len(), 4);
         memory.put(vec![0; IDLE_BYTES_MAX + 1]);
-        assert_eq!(memory.idle.buffers().len(), 0);
+        assert_eq!(memory.idle.buffers().unwrap().len(), 0);
         memory.put(vec![0; 10]);
-        assert_eq!(memory.idle.buffers().len(), 0);
+        assert_eq!(memory.idle.buffers().unwrap().len(), 0);
     }
 
     #[test]

@@ -17,7 +17,8 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder,
 use arrow::compute::filter_record_batch;
 
 use crate::actions::{ActionKey, AddColumns, AddField, AddFields, KeyHasher};
-use crate::delta_log::checkpoint::{AddReader, Checkpoint, CheckpointAdds, Part, Step};
+use crate::delta_log::checkpoint::{Checkpoint, Part};
+use crate::delta_log::checkpoint_adds::{AddReader, CheckpointAdds, Step};
 use crate::delta_log::commit::{self, FileActions, LogText, TextSlice};
 use crate::error::{Error, Result, escaped};
 use crate::memory::Memory;

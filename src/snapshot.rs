@@ -332,9 +332,9 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
-/// How long a look at commits may take before workers are asked: about as long as
-/// it takes to start them.
-const HERE_AT_MOST: Duration = Duration::from_micros(300);
+/// How long a look at commits may take before workers are asked: a few times as
+/// long as it takes to start them.
+const HERE_AT_MOST: Duration = Duration::from_millis(1);
 
 /// What an open finds.
 #[derive(Default)]

@@ -1,12 +1,13 @@
 //! The only code that knows what is in `_delta_log/`.
 //!
 //! `path` names its files, `segment` chooses those that make up one version,
-//! `commit` and `checkpoint` decode them to the same actions. `json` is the cursor
-//! that walks a line, `add_columns` the columns it fills, `stats_parsed` the
-//! statistics that are no text yet.
+//! `commit` and `checkpoint` decode them to the same actions, `checkpoint_adds`
+//! those that are millions. `json` is the cursor that walks a line, `add_columns`
+//! the columns it fills, `stats_parsed` the statistics that are no text yet.
 
 mod add_columns;
 pub(crate) mod checkpoint;
+pub(crate) mod checkpoint_adds;
 pub(crate) mod commit;
 mod json;
 pub(crate) mod path;
