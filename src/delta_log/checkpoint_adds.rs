@@ -563,7 +563,9 @@ impl AddBatches<'_> {
                 *column = reader.filtered(column, &live)?;
             }
             columns.rows = live.count_set_bits();
-            parsed = reader.filtered(&parsed, &live)?.as_struct().clone();
+            if self.stats.is_none() {
+                parsed = reader.filtered(&parsed, &live)?.as_struct().clone();
+            }
             keep = Some(match keep {
                 None => live,
                 Some(is_add) => {
