@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::memory::Memory;
 use crate::read_ahead::{Pool, Window};
 use crate::span::{Span, Spans};
 
@@ -61,6 +62,9 @@ impl EngineBuilder {
     /// The most bytes that one stream may hold decoded and not yet delivered,
     /// and the most raw commit bytes that a snapshot keeps for its first scan.
     /// One decode unit is always allowed. Default: 32 MiB.
+    ///
+    /// Beside that, up to 32 MiB of an engine's buffers lie idle while a stream
+    /// runs, to be used again; when a stream is dropped they are freed.
     pub fn window_bytes(mut self, bytes: usize) -> Self {
         self.window_bytes = Some(bytes);
         self
@@ -98,6 +102,7 @@ impl EngineBuilder {
             )));
         }
         Ok(Engine {
+            memory: Memory::default(),
             spares_threads: self.threads.is_none(),
             pool: Pool::watched(threads, self.spans),
             window_bytes: self.window_bytes.unwrap_or(WINDOW_BYTES),
@@ -111,6 +116,8 @@ impl EngineBuilder {
 #[derive(Clone)]
 pub struct Engine {
     pool: Arc<Pool>,
+    /// What the engine's streams read and decode into, one after the other.
+    memory: Memory,
     spares_threads: bool,
     window_bytes: usize,
     sink: Option<Arc<EventSink>>,
@@ -137,6 +144,10 @@ impl Engine {
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.pool
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// Whether the caller's thread may do what is too little for workers: a caller

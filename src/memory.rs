@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 
 use bytes::Bytes;
 
-/// No more than this lies idle in one [`Memory`].
-const IDLE_BYTES_MAX: usize = 16 << 20;
+/// No more than this lies idle in one [`Memory`], which is one engine's.
+const IDLE_BYTES_MAX: usize = 32 << 20;
 /// A smaller buffer is not kept: what a consumer holds should be of its size.
 pub(crate) const KEPT_BYTES_MIN: usize = 64 << 10;
 
@@ -85,6 +85,11 @@ impl Memory {
         drop(idle);
     }
 
+    fn clear(&self) {
+        let idle = self.idle.buffers().map(|mut idle| std::mem::take(&mut *idle));
+        drop(idle);
+    }
+
     /// The first `used` bytes of `buffer`, which comes back here when they are
     /// dropped.
     pub(crate) fn lend(&self, mut buffer: Vec<u8>, used: usize) -> Bytes {
@@ -93,6 +98,15 @@ impl Memory {
             return Bytes::from(buffer);
         }
         Bytes::from_owner(Lent { buffer, home: Arc::downgrade(&self.idle) }).slice(..used)
+    }
+}
+
+/// Frees what lies idle when it is dropped: at the end of a stream.
+pub(crate) struct ClearsAtEnd(pub(crate) Memory);
+
+impl Drop for ClearsAtEnd {
+    fn drop(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -147,6 +161,10 @@ mod tests {
         memory.put(vec![0; IDLE_BYTES_MAX + 1]);
         assert_eq!(memory.idle.buffers().unwrap().len(), 0);
         memory.put(vec![0; 10]);
+        assert_eq!(memory.idle.buffers().unwrap().len(), 0);
+        memory.put(vec![0; KEPT_BYTES_MIN]);
+        assert_eq!(memory.idle.buffers().unwrap().len(), 1);
+        memory.clear();
         assert_eq!(memory.idle.buffers().unwrap().len(), 0);
     }
 

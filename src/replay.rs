@@ -21,7 +21,7 @@ use crate::delta_log::checkpoint::{Checkpoint, Part};
 use crate::delta_log::checkpoint_adds::{AddReader, CheckpointAdds, Step};
 use crate::delta_log::commit::{self, FileActions, LogText, TextSlice};
 use crate::error::{Error, Result, escaped};
-use crate::memory::Memory;
+use crate::memory::{ClearsAtEnd, Memory};
 use crate::parquet_file::{ParquetFile, Piece};
 use crate::read_ahead::{Cancel, Counters, Planned, Pool, ReadAhead, Window};
 use crate::seen::{Conflict, Seen};
@@ -42,6 +42,7 @@ pub(crate) struct Projected {
 
 /// What a replay is to do.
 pub(crate) struct Plan {
+    pub(crate) memory: Memory,
     pub(crate) storage: Arc<dyn Storage>,
     /// The commits of the segment, newest first.
     pub(crate) commits: Vec<LogText>,
@@ -124,6 +125,8 @@ pub(crate) struct Replay {
     batch_rows: usize,
     /// Cut from a unit and not yet delivered.
     ready: VecDeque<RecordBatch>,
+    /// The last field: what the others hold comes back first.
+    _clears: ClearsAtEnd,
 }
 
 impl Replay {
@@ -138,7 +141,8 @@ impl Replay {
         let mut want = want;
         want.insert(AddField::Path);
         let hasher = KeyHasher::new();
-        let memory = Memory::default();
+        let memory = plan.memory;
+        let clears = ClearsAtEnd(memory.clone());
         let blame = Blame {
             storage: Arc::clone(&storage),
             commits: commits.clone(),
@@ -178,6 +182,7 @@ impl Replay {
             adds_said,
             batch_rows: batch_rows.max(1),
             ready: VecDeque::new(),
+            _clears: clears,
         }
     }
 

@@ -64,7 +64,7 @@ impl Engine {
     /// protocol (a gap, a missing prefix, a line that is no action);
     /// `Unsupported`, with its name, when it needs a feature that is not read.
     pub fn snapshot(&self, table: &str) -> Result<Snapshot> {
-        self.snapshot_in(storage::open(table)?, None)
+        self.snapshot_in(storage::open(table, self.memory())?, None)
     }
 
     /// Opens `version` of the table at `table`.
@@ -73,7 +73,7 @@ impl Engine {
     /// As [`Engine::snapshot`], and `NotFound` when the log does not reach
     /// that version.
     pub fn snapshot_at(&self, table: &str, version: u64) -> Result<Snapshot> {
-        self.snapshot_in(storage::open(table)?, Some(version))
+        self.snapshot_in(storage::open(table, self.memory())?, Some(version))
     }
 
     /// Opens the table of a storage that the host brings: its latest version,

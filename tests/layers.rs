@@ -71,12 +71,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("partition_value", &["schema", "error"]),
     ("schema", &["error"]),
     ("storage", &["memory", "error"]),
-    ("memory", &[]),
     ("unescape", &[]),
     ("utf8_array", &[]),
-    ("engine", &["read_ahead", "span", "error"]),
+    ("engine", &["read_ahead", "span", "memory", "error"]),
     ("read_ahead", &["span", "error"]),
     ("span", &["error"]),
+    ("memory", &[]),
     ("error", &[]),
 ];
 

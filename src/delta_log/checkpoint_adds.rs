@@ -167,12 +167,16 @@ impl AddReader {
         Ok(())
     }
 
-    /// The small columns of `rows`, which are some of a piece.
-    fn small_columns_of(&self, piece: &Piece) -> Result<Option<StructArray>> {
+    /// The small columns of a piece; `None` where there are none.
+    fn small_columns_of(&self, piece: &Piece) -> Result<Option<SmallColumns>> {
         let is_in = |span: &&Span| {
             span.row_group == piece.row_group && span.rows.contains(&piece.rows.start)
         };
         let Some(span) = self.spans.iter().find(is_in) else { return Ok(None) };
+        if span.pieces.len() == 1 {
+            let batches = self.batches(piece.row_group, piece.rows.clone(), &self.leaves)?;
+            return Ok(Some(SmallColumns::Alone(batches)));
+        }
         let mut slot = lock(&span.slot);
         let add = match slot.add.take() {
             Some(add) => add,
@@ -184,7 +188,7 @@ impl AddReader {
         if slot.taken < span.pieces.len() {
             slot.add = Some(add);
         }
-        Ok(Some(of_piece))
+        Ok(Some(SmallColumns::Shared(of_piece)))
     }
 
     fn small_columns(&self, span: &Span) -> Result<StructArray> {
@@ -453,6 +457,8 @@ impl AddReader {
 fn spans(file: &ParquetFile, pieces: &[Piece], leaves: &[usize]) -> Vec<Span> {
     const SPAN_BYTES: u64 = 2 << 20;
     const SPAN_PIECES: usize = 8;
+    /// Rows that are all null have no bytes to go by.
+    const SPAN_ROWS: usize = 1 << 20;
     let mut spans: Vec<Span> = Vec::new();
     for (i, piece) in pieces.iter().enumerate() {
         let row_group = piece.row_group;
@@ -465,6 +471,7 @@ fn spans(file: &ParquetFile, pieces: &[Piece], leaves: &[usize]) -> Vec<Span> {
                 if span.row_group == row_group
                     // The first is short: nothing can be decoded before it is.
                     && span.pieces.len() < if span.pieces.start == 0 { 1 } else { SPAN_PIECES }
+                    && piece.rows.end - span.rows.start <= SPAN_ROWS
                     && bytes_of(&(span.rows.start..piece.rows.end)) <= u128::from(SPAN_BYTES) =>
             {
                 span.rows.end = piece.rows.end;
@@ -496,9 +503,16 @@ pub(crate) struct AddBatches<'a> {
     stats: Option<TextColumn>,
     piece: Piece,
     /// The small columns of the piece, once its first paths have been decoded.
-    others: Option<Option<StructArray>>,
+    others: Option<Option<SmallColumns>>,
     /// The other form of statistics, once it was needed.
     fallback: Option<Batches>,
+}
+
+/// The small columns of a piece.
+enum SmallColumns {
+    /// Decoded with those of other pieces.
+    Shared(StructArray),
+    Alone(Batches),
 }
 
 /// Some adds of a checkpoint.
@@ -532,11 +546,18 @@ impl AddBatches<'_> {
         self.rest.start += rows;
 
         let TextBatch { values: mut paths, parents } = self.path.next(None)?;
-        let others = match &self.others {
+        let others = match &mut self.others {
             Some(others) => others,
             None => self.others.insert(reader.small_columns_of(&self.piece)?),
         };
-        let mut add = others.as_ref().map(|others| others.slice(begin, rows));
+        let mut add = match others {
+            None => None,
+            Some(SmallColumns::Shared(add)) => Some(add.slice(begin, rows)),
+            Some(SmallColumns::Alone(batches)) => match batches.next().transpose()? {
+                Some(batch) => Some(reader.adds(&batch)?),
+                None => return Err(Error::bug("the columns of a piece end before its rows")),
+            },
+        };
         // Rows of other actions go first.
         let is_add = parents.filter(|parents| parents.null_count() > 0);
         if let Some(is_add) = &is_add {

@@ -646,7 +646,7 @@ mod tests {
         std::fs::create_dir(dir.path().join("_delta_log")).unwrap();
         let name = "_delta_log/00000000000000000000.json";
         std::fs::write(dir.path().join(name), content).unwrap();
-        let storage = storage::open(dir.path().to_str().unwrap()).unwrap();
+        let storage = storage::open(dir.path().to_str().unwrap(), &Memory::default()).unwrap();
         let size = content.len() as u64;
         let text = LogText { name: name.into(), version: 0, size, bytes: None };
         Log { _dir: dir, storage, text }

@@ -47,6 +47,8 @@ const PIECE_BYTES: u64 = 8 << 20;
 const PIECES: u64 = 32;
 /// A smaller piece costs more than it saves.
 const PIECE_BYTES_MIN: u64 = 2 << 20;
+/// So many rows may hold a rare action. A few bytes can claim billions.
+const FOUND_ROWS_MAX: usize = 4 << 20;
 
 /// A Parquet file: its footer, and where its bytes come from. Cheap to clone.
 #[derive(Clone)]
@@ -242,13 +244,22 @@ impl ParquetFile {
             let Some((levels, count)) = definition_levels(&page) else {
                 if page.is_data_page() { return Ok(None) } else { continue }
             };
+            let mut too_many = false;
             each_run(levels, max_level, count, |level, run| {
                 if level == max_level as u64 {
-                    found.extend(row..row + run);
+                    too_many |= run > FOUND_ROWS_MAX - found.len();
+                    found.extend(row..row + if too_many { 0 } else { run });
                 }
                 row += run;
             })
             .ok_or_else(|| self.error("the levels of a page end too early"))?;
+            if too_many {
+                return Err(Error::limit(format!(
+                    "{}: {} has more than {FOUND_ROWS_MAX} values",
+                    self.name(),
+                    column.column_path()
+                )));
+            }
         }
         if row != rows {
             return Err(self.error(format_args!(
@@ -575,6 +586,7 @@ impl ChunkReader for Walked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Memory;
     use arrow::array::{ArrayRef, Int64Array};
     use parquet::arrow::ArrowWriter;
 
@@ -592,10 +604,36 @@ mod tests {
         let lying = metadata.clone().into_builder().set_row_groups(vec![group.unwrap()]).build();
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("f"), bytes).unwrap();
-        let storage = crate::storage::open(dir.path().to_str().unwrap()).unwrap();
+        let storage =
+            crate::storage::open(dir.path().to_str().unwrap(), &Memory::default()).unwrap();
         let mut file = ParquetFile::open(&storage, "f")?;
         file.metadata = ArrowReaderMetadata::try_new(Arc::new(lying), options()).unwrap();
         file.check_counts().map(|()| file)
+    }
+
+    #[test]
+    fn a_few_bytes_that_claim_many_values_are_refused() {
+        for (rows, is_limit) in [(FOUND_ROWS_MAX, false), (FOUND_ROWS_MAX + 1, true)] {
+            let column: ArrayRef = Arc::new(arrow::array::BooleanArray::from(vec![true; rows]));
+            let batch = RecordBatch::try_from_iter_with_nullable([("a", column, true)]).unwrap();
+            let dir = tempfile::tempdir().unwrap();
+            let target = std::fs::File::create(dir.path().join("f")).unwrap();
+            let one_group = parquet::file::properties::WriterProperties::builder()
+                .set_max_row_group_row_count(None)
+                .build();
+            let mut writer = ArrowWriter::try_new(target, batch.schema(), Some(one_group)).unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+            let storage =
+                crate::storage::open(dir.path().to_str().unwrap(), &Memory::default()).unwrap();
+            let found = ParquetFile::open(&storage, "f").unwrap().rows_with_value(0, 0);
+            match found {
+                Ok(found) => {
+                    assert_eq!((is_limit, found.map(|found| found.len())), (false, Some(rows)))
+                }
+                Err(e) => assert!(is_limit && e.message().starts_with("f: \"a\" has more"), "{e}"),
+            }
+        }
     }
 
     #[test]

@@ -521,7 +521,8 @@ mod tests {
         let mut writer = ArrowWriter::try_new(target, batch.schema(), Some(properties)).unwrap();
         writer.write(batch).unwrap();
         writer.close().unwrap();
-        let storage = crate::storage::open(dir.path().to_str().unwrap()).unwrap();
+        let storage =
+            crate::storage::open(dir.path().to_str().unwrap(), &Memory::default()).unwrap();
         let file = ParquetFile::open(&storage, "f").unwrap();
         let leaves = file.leaves(|_| true);
         Written { _dir: dir, file: file.with_page_locations(&leaves).unwrap() }

@@ -69,6 +69,7 @@ impl FileStream {
         let want = projection.want;
         let projected = Arc::clone(&counts);
         let mut plan = Plan {
+            memory: engine.memory().clone(),
             storage,
             commits: snapshot.take_commits()?,
             checkpoint: snapshot.checkpoint()?,

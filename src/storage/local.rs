@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,15 +28,38 @@ pub(crate) struct LocalStorage {
     /// Directories already found to lie below the root, by name.
     inside: RwLock<HashSet<String>>,
     /// Files that are read in ranges, the last used last.
-    opened: Mutex<Vec<(String, Arc<File>)>>,
+    opened: Mutex<Vec<(String, Arc<File>, KeptOpen)>>,
+    /// How many are open of all storages; a test has its own.
+    open_of_all: &'static AtomicUsize,
     memory: Memory,
 }
 
 /// So many stay open: as many as are read at once, and few beside a host's own.
 const OPEN_FILES_MAX: usize = 16;
+/// And so many of all storages of the process: a host may hold many snapshots.
+const OPEN_FILES_OF_ALL_MAX: usize = 64;
+
+static OPEN_FILES_OF_ALL: AtomicUsize = AtomicUsize::new(0);
+
+/// One of those files, and their count.
+struct KeptOpen(&'static AtomicUsize);
+
+impl KeptOpen {
+    fn one_more(count: &'static AtomicUsize) -> Option<KeptOpen> {
+        let add = |open| (open < OPEN_FILES_OF_ALL_MAX).then_some(open + 1);
+        let added = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        added.is_ok().then(|| KeptOpen(count))
+    }
+}
+
+impl Drop for KeptOpen {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl LocalStorage {
-    pub(crate) fn open(root: &Path) -> Result<LocalStorage> {
+    pub(crate) fn open(root: &Path, memory: &Memory) -> Result<LocalStorage> {
         let shown = escaped(&root.to_string_lossy());
         let root = root.canonicalize().map_err(|e| io_error(&e, &format!("table {shown}")))?;
         if !root.is_dir() {
@@ -47,7 +71,8 @@ impl LocalStorage {
             root_text,
             inside: RwLock::new(HashSet::new()),
             opened: Mutex::default(),
-            memory: Memory::default(),
+            open_of_all: &OPEN_FILES_OF_ALL,
+            memory: memory.clone(),
         })
     }
 
@@ -115,7 +140,7 @@ impl LocalStorage {
         let opened = || self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let known = {
             let mut opened = opened();
-            let at = opened.iter().position(|(known, _)| known == name);
+            let at = opened.iter().position(|(known, ..)| known == name);
             at.map(|at| {
                 let entry = opened.remove(at);
                 let file = Arc::clone(&entry.1);
@@ -130,9 +155,11 @@ impl LocalStorage {
         let (file, metadata) = self.file(name)?;
         let file = Arc::new(file);
         let mut opened = opened();
-        opened.push((name.to_owned(), Arc::clone(&file)));
-        if opened.len() > OPEN_FILES_MAX {
+        if opened.len() == OPEN_FILES_MAX {
             opened.remove(0);
+        }
+        if let Some(kept) = KeptOpen::one_more(self.open_of_all) {
+            opened.push((name.to_owned(), Arc::clone(&file), kept));
         }
         Ok((file, metadata))
     }
@@ -240,7 +267,8 @@ mod tests {
         for (name, text) in files {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
-        let storage = LocalStorage::open(dir.path()).unwrap();
+        let mut storage = LocalStorage::open(dir.path(), &Memory::default()).unwrap();
+        storage.open_of_all = Box::leak(Box::default());
         (dir, storage)
     }
 
@@ -300,15 +328,24 @@ mod tests {
     }
 
     #[test]
-    fn only_a_few_files_stay_open() {
+    fn only_a_few_files_stay_open_of_one_storage_and_of_all() {
         let names: Vec<String> = (0..3 * OPEN_FILES_MAX).map(|i| format!("log/{i}")).collect();
         let files: Vec<_> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
-        let (_dir, storage) = table(&files);
-        for name in names.iter().chain(&names[40..]) {
-            assert_eq!(storage.read_range(name, 2..4).unwrap(), name[2..4]);
-            assert!(storage.opened.lock().unwrap().len() <= OPEN_FILES_MAX);
+        let count: &'static AtomicUsize = Box::leak(Box::default());
+        let mut tables: Vec<_> = (0..6).map(|_| table(&files)).collect();
+        tables.iter_mut().for_each(|(_, storage)| storage.open_of_all = count);
+        let open = |storage: &LocalStorage| storage.opened.lock().unwrap().len();
+        for (_, storage) in &tables {
+            for name in names.iter().chain(&names[40..]) {
+                assert_eq!(storage.read_range(name, 2..4).unwrap(), name[2..4]);
+                assert!(open(storage) <= OPEN_FILES_MAX);
+            }
         }
-        assert_eq!(storage.opened.lock().unwrap().len(), OPEN_FILES_MAX);
+        let of_all: usize = tables.iter().map(|(_, storage)| open(storage)).sum();
+        assert_eq!(of_all, OPEN_FILES_OF_ALL_MAX);
+        assert_eq!(count.load(Ordering::Relaxed), of_all);
+        drop(tables);
+        assert_eq!(count.load(Ordering::Relaxed), 0);
     }
 
     #[test]

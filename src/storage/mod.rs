@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use crate::error::{Error, Result, escaped};
+use crate::memory::Memory;
 
 /// What is known of a file without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,8 +117,9 @@ impl Storage for Metered {
     }
 }
 
-/// The storage of the table at `table`: a plain path or a `file://` URL.
-pub(crate) fn open(table: &str) -> Result<Arc<dyn Storage>> {
+/// The storage of the table at `table`: a plain path or a `file://` URL. It reads
+/// into `memory`.
+pub(crate) fn open(table: &str, memory: &Memory) -> Result<Arc<dyn Storage>> {
     if table.is_empty() {
         return Err(Error::invalid("the table's path is empty"));
     }
@@ -139,9 +141,9 @@ pub(crate) fn open(table: &str) -> Result<Arc<dyn Storage>> {
                 .ok()
                 .and_then(|url| url.to_file_path().ok())
                 .ok_or_else(|| Error::invalid("the table's file:// URL names no local path"))?;
-            Ok(Arc::new(LocalStorage::open(&path)?))
+            Ok(Arc::new(LocalStorage::open(&path, memory)?))
         }
-        _ => Ok(Arc::new(LocalStorage::open(table.as_ref())?)),
+        _ => Ok(Arc::new(LocalStorage::open(table.as_ref(), memory)?)),
     }
 }
 
@@ -150,19 +152,23 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
+    fn opened(table: &str) -> Result<Arc<dyn Storage>> {
+        open(table, &Memory::default())
+    }
+
     #[test]
     fn a_file_url_and_a_plain_path_open_the_same_root() {
         let dir = tempfile::tempdir().unwrap();
         let spaced = dir.path().join("a table");
         std::fs::create_dir(&spaced).unwrap();
-        let plain = open(spaced.to_str().unwrap()).unwrap();
+        let plain = opened(spaced.to_str().unwrap()).unwrap();
         let url = format!("file://{}", spaced.to_str().unwrap().replace(' ', "%20"));
-        assert_eq!(plain.root(), open(&url).unwrap().root());
+        assert_eq!(plain.root(), opened(&url).unwrap().root());
     }
 
     #[test]
     fn another_scheme_is_refused_without_showing_its_credentials() {
-        let error = open("s3://key:secret@bucket/table").err().unwrap();
+        let error = opened("s3://key:secret@bucket/table").err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.message().contains("s3://"));
         assert!(!error.message().contains("secret"));
@@ -170,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_table_that_is_not_there_is_not_found() {
-        assert_eq!(open("/no/such/table").err().unwrap().kind(), ErrorKind::NotFound);
-        assert_eq!(open("").err().unwrap().kind(), ErrorKind::InvalidArgument);
+        assert_eq!(opened("/no/such/table").err().unwrap().kind(), ErrorKind::NotFound);
+        assert_eq!(opened("").err().unwrap().kind(), ErrorKind::InvalidArgument);
     }
 }
