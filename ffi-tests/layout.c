@@ -56,7 +56,7 @@ FIELD(engine_progress, struct_size, 0);
 FIELD(engine_progress, units_planned, 8);
 FIELD(engine_progress, units_decoded, 16);
 FIELD(engine_progress, bytes_read, 24);
-FIELD(engine_progress, files_seen, 32);
+FIELD(engine_progress, rows_delivered, 32);
 FIELD(engine_progress, batches_delivered, 40);
 FIELD(engine_progress, window_bytes_peak, 48);
 FIELD(engine_progress, window_bytes, 56);

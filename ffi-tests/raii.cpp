@@ -13,7 +13,7 @@ using namespace delta_engine;
 
 static_assert(!std::is_copy_constructible_v<Engine> && std::is_move_constructible_v<Engine>);
 static_assert(!std::is_copy_constructible_v<Snapshot> && std::is_move_constructible_v<Snapshot>);
-static_assert(!std::is_copy_constructible_v<FileStream>);
+static_assert(!std::is_copy_constructible_v<BatchStream>);
 static_assert(!std::is_copy_constructible_v<Batch> && std::is_nothrow_move_assignable_v<Batch>);
 
 static void check(bool condition, const char* what) {
@@ -41,7 +41,7 @@ static void run(const std::string& table, std::size_t live_files) {
 
     // The loop.
     std::size_t rows = 0;
-    FileStream files = snapshot.scan({"path", "size"}).files();
+    BatchStream files = snapshot.scan({"path", "size"}).files();
     check(files.schema().name(1) == "size", "stream schema");
     for (auto& batch : files) {
         check(batch.array().n_children == 2, "two columns");
@@ -49,14 +49,14 @@ static void run(const std::string& table, std::size_t live_files) {
     }
     check(rows == live_files, "rows");
     check(!files.next(), "after the end, the end");
-    check(files.progress().files_seen == live_files, "progress");
+    check(files.progress().rows_delivered == live_files, "progress");
 
     // A batch can be moved out of the loop, and outlives everything.
     std::vector<Batch> kept;
     {
         ScanOptions small;
         small.batch_rows = 500;
-        FileStream stream = Engine().open(table).scan(small).files();
+        BatchStream stream = Engine().open(table).scan(small).files();
         for (auto& batch : stream) kept.push_back(std::move(batch));
     }
     rows = 0;
@@ -68,12 +68,12 @@ static void run(const std::string& table, std::size_t live_files) {
     check(status_of([&] { snapshot.scan({"colour"}); }) != ENGINE_STATUS_OK, "column");
     check(status_of([&] { engine.open(std::string("a\0b", 3)); }) == ENGINE_STATUS_INVALID_ARGUMENT,
           "NUL");
-    FileStream cancelled = snapshot.scan().files();
+    BatchStream cancelled = snapshot.scan().files();
     cancelled.cancel();
     check(status_of([&] { while (cancelled.next()) {} }) == ENGINE_STATUS_CANCELLED, "cancel");
 
     // As an Arrow stream.
-    FileStream handed_over = snapshot.scan().files();
+    BatchStream handed_over = snapshot.scan().files();
     ArrowStream arrow = handed_over.to_arrow();
     check(status_of([&] { handed_over.next(); }) == ENGINE_STATUS_MISUSE, "handed over");
     ArrowStream moved = std::move(arrow);

@@ -34,7 +34,7 @@ static void *reader(void *arg) {
             CHECK(count_rows(stream) == live_files);
             CHECK_OK(engine_stream_progress(stream, &progress, &error), error);
             CHECK(progress.struct_size == sizeof progress);
-            CHECK(progress.files_seen == (uint64_t)live_files);
+            CHECK(progress.rows_delivered == (uint64_t)live_files);
             CHECK(progress.units_decoded <= progress.units_planned);
             CHECK(progress.batches_delivered >= 1);
         }

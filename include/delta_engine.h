@@ -396,9 +396,9 @@ typedef struct engine_progress {
      */
     uint64_t bytes_read;
     /*
-     Live files in the batches delivered.
+     Rows of the batches delivered: of a listing, live files.
      */
-    uint64_t files_seen;
+    uint64_t rows_delivered;
     /*
      Batches delivered.
      */

@@ -140,7 +140,7 @@ public:
 class ArrowStream : public detail::Arrow<ArrowArrayStream> {};
 
 /* Batches of live files. One thread at a time may ask for the next one. */
-class FileStream {
+class BatchStream {
 public:
     /* The next batch, or nothing at the end. */
     std::optional<Batch> next() {
@@ -175,7 +175,7 @@ public:
         using reference = Batch&;
 
         iterator() = default;
-        explicit iterator(FileStream* stream) : stream_(stream) { ++*this; }
+        explicit iterator(BatchStream* stream) : stream_(stream) { ++*this; }
 
         Batch& operator*() { return *batch_; }
         Batch* operator->() { return &*batch_; }
@@ -189,7 +189,7 @@ public:
         bool operator!=(const iterator& other) const { return stream_ != other.stream_; }
 
     private:
-        FileStream* stream_ = nullptr;
+        BatchStream* stream_ = nullptr;
         std::optional<Batch> batch_;
     };
 
@@ -227,7 +227,7 @@ public:
 
 private:
     friend class Scan;
-    explicit FileStream(engine_stream* handle) : handle_(handle) {}
+    explicit BatchStream(engine_stream* handle) : handle_(handle) {}
     detail::Handle<engine_stream, engine_stream_free> handle_;
 };
 
@@ -248,11 +248,11 @@ struct ScanOptions {
 class Scan {
 public:
     /* Starts a stream; decoding has begun when it returns. */
-    FileStream files() const {
+    BatchStream files() const {
         engine_stream* stream = nullptr;
         engine_error error;
         detail::check(engine_scan_files(handle_.get(), &stream, &error), error);
-        return FileStream(stream);
+        return BatchStream(stream);
     }
 
     engine_scan* get() const noexcept { return handle_.get(); }

@@ -2,7 +2,7 @@
 //! asynchronous runtime.
 //!
 //! An [`Engine`] is a pool of workers. It opens a [`Snapshot`], one version of
-//! one table. A [`Scan`] says what to read of it, and gives a [`FileStream`]: a
+//! one table. A [`Scan`] says what to read of it, and gives a [`BatchStream`]: a
 //! plain iterator of Arrow batches, which the workers decode ahead of demand
 //! into a bounded window.
 //!
@@ -96,7 +96,7 @@ pub use engine::{Engine, EngineBuilder, Event, EventLevel};
 pub use error::{Error, ErrorKind, Result};
 pub use features::{FEATURES, Feature, Support};
 pub use scan::{
-    CancelHandle, DEFAULT_FILE_COLUMNS, FILE_COLUMNS, FileStream, Progress, ProgressHandle, Scan,
+    BatchStream, CancelHandle, DEFAULT_FILE_COLUMNS, FILE_COLUMNS, Progress, ProgressHandle, Scan,
 };
 pub use schema::{ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType};
 pub use snapshot::Snapshot;

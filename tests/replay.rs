@@ -983,7 +983,7 @@ fn progress_counts_what_was_delivered() {
     let progress = stream.progress_handle();
     let batches = stream.by_ref().map(Result::unwrap).count() as u64;
     let progress = progress.read();
-    assert_eq!(progress.files_seen, 3);
+    assert_eq!(progress.rows_delivered, 3);
     assert_eq!(progress.batches_delivered, batches);
     assert_eq!(progress.units_decoded, progress.units_planned);
 }

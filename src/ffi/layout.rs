@@ -54,7 +54,7 @@ layout!(
     units_planned: 8,
     units_decoded: 16,
     bytes_read: 24,
-    files_seen: 32,
+    rows_delivered: 32,
     batches_delivered: 40,
     window_bytes_peak: 48,
     window_bytes: 56,

@@ -200,6 +200,6 @@ pub extern "C" fn engine_scan_files(
     error: Option<&mut MaybeUninit<engine_error>>,
 ) -> engine_status {
     produce(out, std::ptr::null_mut(), error, || {
-        handle::on(scan, |scan| Ok(handle::new(Stream::of_files(scan.files()?))))
+        handle::on(scan, |scan| Ok(handle::new(Stream::of(scan.files()?))))
     })
 }

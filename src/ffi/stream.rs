@@ -20,7 +20,7 @@ use super::input::{self, SizedStruct};
 use super::snapshot::exported;
 use super::status::{caught, engine_error, engine_status, produce, produce_or_end};
 use crate::error::{Error, ErrorKind, Result};
-use crate::scan::{FileStream, Progress};
+use crate::scan::{BatchStream, Progress};
 
 /// Batches, in an order that does not depend on the number of workers. One
 /// thread at a time may ask for the next one; any thread may cancel it or read
@@ -45,8 +45,8 @@ pub struct engine_progress {
     /// Bytes that the stream read from storage. It can be 0: what the open
     /// read of the commits is kept for the first stream.
     pub bytes_read: u64,
-    /// Live files in the batches delivered.
-    pub files_seen: u64,
+    /// Rows of the batches delivered: of a listing, live files.
+    pub rows_delivered: u64,
     /// Batches delivered.
     pub batches_delivered: u64,
     /// The most bytes that the window has held, by estimate.
@@ -66,7 +66,7 @@ unsafe impl SizedStruct for engine_progress {
         units_planned: 0,
         units_decoded: 0,
         bytes_read: 0,
-        files_seen: 0,
+        rows_delivered: 0,
         batches_delivered: 0,
         window_bytes_peak: 0,
         window_bytes: 0,
@@ -80,7 +80,7 @@ pub(super) trait Batches: Send {
     fn next(&mut self, wait: Option<Duration>) -> Option<Result<RecordBatch>>;
 }
 
-impl Batches for FileStream {
+impl Batches for BatchStream {
     fn next(&mut self, wait: Option<Duration>) -> Option<Result<RecordBatch>> {
         match wait {
             None => Iterator::next(self),
@@ -113,14 +113,14 @@ pub(super) enum Consumer {
 }
 
 impl Stream {
-    pub(super) fn of_files(files: FileStream) -> Self {
-        let cancel = files.cancel_handle();
-        let progress = files.progress_handle();
+    pub(super) fn of(batches: BatchStream) -> Self {
+        let cancel = batches.cancel_handle();
+        let progress = batches.progress_handle();
         Stream::new(
-            files.schema(),
+            batches.schema(),
             move || cancel.cancel(),
             move || progress.read(),
-            Box::new(files),
+            Box::new(batches),
         )
     }
 
@@ -301,7 +301,7 @@ pub extern "C" fn engine_stream_progress(
             units_planned: progress.units_planned,
             units_decoded: progress.units_decoded,
             bytes_read: progress.bytes_read,
-            files_seen: progress.files_seen,
+            rows_delivered: progress.rows_delivered,
             batches_delivered: progress.batches_delivered,
             window_bytes_peak: progress.window_bytes_peak,
             window_bytes: progress.window_bytes,

@@ -1,8 +1,9 @@
-//! What to read of a snapshot: a scan, and its stream of live files.
+//! What to read of a snapshot: a scan, and its streams.
 
 mod files;
+mod stream;
 
-pub use files::{CancelHandle, FileStream, Progress, ProgressHandle};
+pub use stream::{BatchStream, CancelHandle, Progress, ProgressHandle};
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use crate::actions::{AddField, AddFields};
 use crate::error::{Error, Result, escaped};
 use crate::partition_value::PartitionColumn;
+use crate::read_ahead::Window;
 use crate::schema::{self, StructField};
 use crate::snapshot::Snapshot;
 
@@ -188,13 +190,14 @@ impl Scan {
         Ok(self.resolve()?.schema)
     }
 
-    /// Starts the stream of live files. Decoding has begun when it returns,
-    /// and runs ahead of the consumer as far as the window allows.
-    ///
-    /// # Errors
-    /// As [`Scan::files_schema`], and what a look at the log's files gives.
-    pub fn files(&self) -> Result<FileStream> {
-        FileStream::start(self)
+    /// The window of a stream of this scan.
+    fn window(&self) -> Window {
+        let default = self.snapshot.engine().window();
+        Window {
+            threads: self.threads.map_or(default.threads, |n| n.min(default.threads)),
+            units: self.window_units.unwrap_or(default.units),
+            bytes: self.window_bytes.unwrap_or(default.bytes),
+        }
     }
 
     fn resolve(&self) -> Result<Projection> {

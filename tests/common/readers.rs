@@ -5,7 +5,7 @@ use super::c_readers::{ArrowStream, CStream};
 use super::values::{rows_of, sorted_by_path};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use delta_engine::{Engine, Error, FileStream};
+use delta_engine::{BatchStream, Engine, Error};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -175,7 +175,7 @@ impl Listing {
         Ok(paths_of(&self.serial_outcome().into_batches()?))
     }
 
-    fn start(&self, reader: &RustIterator) -> Result<FileStream, Error> {
+    fn start(&self, reader: &RustIterator) -> Result<BatchStream, Error> {
         let engine = engine(reader.threads);
         let table = self.table.to_str().expect("a UTF-8 path");
         let snapshot = match self.version {

@@ -13,7 +13,7 @@ use arrow::datatypes::Schema;
 use arrow::ipc::writer::StreamWriter;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use delta_engine::{Engine, ErrorKind, FILE_COLUMNS, FileStream, ProgressHandle};
+use delta_engine::{BatchStream, Engine, ErrorKind, FILE_COLUMNS, ProgressHandle};
 use indicatif::{BinaryBytes, HumanCount, ProgressBar};
 
 use crate::Failure;
@@ -139,7 +139,7 @@ fn engine(arguments: &Arguments, recording: Option<&Recording>) -> Result<Engine
     Ok(builder.build()?)
 }
 
-fn open(arguments: &Arguments, engine: &Engine) -> Result<FileStream, Failure> {
+fn open(arguments: &Arguments, engine: &Engine) -> Result<BatchStream, Failure> {
     let snapshot = match arguments.version {
         Some(version) => engine.snapshot_at(&arguments.table, version)?,
         None => engine.snapshot(&arguments.table)?,
@@ -331,7 +331,7 @@ impl Progress {
     const QUIET: Duration = Duration::from_millis(500);
     const REDRAW: Duration = Duration::from_millis(100);
 
-    fn of(stream: &FileStream, format: Format, started: Instant) -> Self {
+    fn of(stream: &BatchStream, format: Format, started: Instant) -> Self {
         let is_alone = format == Format::None || !io::stdout().is_terminal();
         Progress {
             handle: stream.progress_handle(),
@@ -342,7 +342,7 @@ impl Progress {
     }
 
     /// The next batch of `stream`, with the bar drawn while it is waited for.
-    fn next(&mut self, stream: &mut FileStream) -> Result<Option<RecordBatch>, Failure> {
+    fn next(&mut self, stream: &mut BatchStream) -> Result<Option<RecordBatch>, Failure> {
         if !self.is_wanted {
             return Ok(stream.next().transpose()?);
         }
@@ -363,7 +363,7 @@ impl Progress {
         let bar = self.bar.get_or_insert_with(ProgressBar::new_spinner);
         bar.set_message(format!(
             "{} files, {} read, {} of {} units decoded",
-            HumanCount(now.files_seen),
+            HumanCount(now.rows_delivered),
             BinaryBytes(now.bytes_read),
             HumanCount(now.units_decoded),
             HumanCount(now.units_planned),

@@ -1,0 +1,214 @@
+//! A stream of batches, whatever they hold: its state, its end, its counters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::read_ahead::{Cancel, Counters, ReadAhead};
+use crate::replay::Replay;
+use crate::storage::{Metered, Storage};
+
+/// Where the batches of a stream come from.
+pub(super) trait Batches: Send {
+    /// The next batch, `None` at the end. After an error it is of no more use,
+    /// unless that was a `Timeout`.
+    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<RecordBatch>>;
+}
+
+impl Batches for Replay {
+    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<RecordBatch>> {
+        Replay::next_until(self, deadline)
+    }
+}
+
+impl Batches for ReadAhead<RecordBatch> {
+    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<RecordBatch>> {
+        ReadAhead::next_until(self, deadline)
+    }
+}
+
+/// Batches of a table, decoded ahead on the engine's workers: what their rows
+/// are says the method that began the stream.
+///
+/// The order of rows is the same for every number of threads. After an error it answers the same error for
+/// ever; after the end, `None`. A stream that ended without an error is
+/// complete. Dropping it stops the decoding.
+pub struct BatchStream {
+    schema: SchemaRef,
+    cancel: Cancel,
+    counts: Arc<Counts>,
+    state: State,
+}
+
+enum State {
+    Running(Box<dyn Batches>),
+    Ended,
+    Failed(Error),
+}
+
+/// The counters behind [`Progress`].
+pub(super) struct Counts {
+    /// The stream's own view of the table's storage.
+    pub(super) storage: Arc<Metered>,
+    pub(super) units: Arc<Counters>,
+    rows_delivered: AtomicU64,
+    batches_delivered: AtomicU64,
+    pub(super) partition_values_missing: AtomicU64,
+}
+
+impl BatchStream {
+    pub(super) fn new(
+        schema: SchemaRef,
+        cancel: Cancel,
+        counts: Arc<Counts>,
+        batches: impl Batches + 'static,
+    ) -> Self {
+        BatchStream { schema, cancel, counts, state: State::Running(Box::new(batches)) }
+    }
+
+    /// The schema of every batch.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// Like `next`, but gives up after `wait` with an error of kind
+    /// [`Timeout`](ErrorKind::Timeout): the stream is as it was, and may be
+    /// asked again. Without workers the work is done here, and is not
+    /// interrupted.
+    pub fn next_within(&mut self, wait: Duration) -> Option<Result<RecordBatch>> {
+        self.next_until(Instant::now().checked_add(wait))
+    }
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<RecordBatch>> {
+        let batches = match &mut self.state {
+            State::Running(batches) => batches,
+            State::Ended => return None,
+            State::Failed(e) => return Some(Err(e.clone())),
+        };
+        let next = match self.cancel.check() {
+            Ok(()) => batches.next_until(deadline),
+            Err(e) => Some(Err(e)),
+        };
+        match &next {
+            Some(Ok(batch)) => {
+                self.counts.rows_delivered.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                self.counts.batches_delivered.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(Err(e)) if e.kind() == ErrorKind::Timeout => {}
+            // Dropping the source frees what was decoded ahead.
+            Some(Err(e)) => self.state = State::Failed(e.clone()),
+            None => self.state = State::Ended,
+        }
+        next
+    }
+
+    /// A handle that cancels this stream from any thread.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle { cancel: self.cancel.clone() }
+    }
+
+    /// A handle that reads this stream's counters from any thread.
+    pub fn progress_handle(&self) -> ProgressHandle {
+        ProgressHandle { counts: Arc::clone(&self.counts) }
+    }
+}
+
+impl Iterator for BatchStream {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_until(None)
+    }
+}
+
+impl std::fmt::Debug for BatchStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchStream").field("progress", &self.counts.read()).finish_non_exhaustive()
+    }
+}
+
+/// Cancels a stream. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct CancelHandle {
+    cancel: Cancel,
+}
+
+impl CancelHandle {
+    /// Asks the stream to stop: a waiting consumer gets an error of kind
+    /// [`Cancelled`](ErrorKind::Cancelled) at once, units that have not begun
+    /// never do. Touches only an atomic.
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+}
+
+/// Reads a stream's counters. Cheap to clone.
+#[derive(Clone)]
+pub struct ProgressHandle {
+    counts: Arc<Counts>,
+}
+
+impl ProgressHandle {
+    /// The counters now.
+    pub fn read(&self) -> Progress {
+        self.counts.read()
+    }
+}
+
+impl std::fmt::Debug for ProgressHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.read().fmt(f)
+    }
+}
+
+/// What a stream has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Decode units submitted.
+    pub units_planned: u64,
+    /// Decode units finished.
+    pub units_decoded: u64,
+    /// Bytes read from storage for the stream.
+    pub bytes_read: u64,
+    /// Rows of the batches delivered: of a listing, live files.
+    pub rows_delivered: u64,
+    /// Batches delivered.
+    pub batches_delivered: u64,
+    /// Bytes in the window now, by estimate: decoded or being decoded, and not
+    /// yet delivered.
+    pub window_bytes: u64,
+    /// The most bytes that the window has held.
+    pub window_bytes_peak: u64,
+    /// Values of `partition` that are null because the log leaves out the key.
+    pub partition_values_missing: u64,
+}
+
+impl Counts {
+    pub(super) fn new(storage: &Arc<dyn Storage>) -> Arc<Counts> {
+        Arc::new(Counts {
+            storage: Arc::new(Metered::new(Arc::clone(storage))),
+            units: Arc::new(Counters::default()),
+            rows_delivered: AtomicU64::new(0),
+            batches_delivered: AtomicU64::new(0),
+            partition_values_missing: AtomicU64::new(0),
+        })
+    }
+
+    fn read(&self) -> Progress {
+        Progress {
+            units_planned: self.units.units_planned(),
+            units_decoded: self.units.units_decoded(),
+            bytes_read: self.storage.bytes_read(),
+            rows_delivered: self.rows_delivered.load(Ordering::Relaxed),
+            batches_delivered: self.batches_delivered.load(Ordering::Relaxed),
+            window_bytes: self.units.window_bytes(),
+            window_bytes_peak: self.units.window_bytes_peak(),
+            partition_values_missing: self.partition_values_missing.load(Ordering::Relaxed),
+        }
+    }
+}
