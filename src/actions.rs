@@ -75,9 +75,14 @@ pub struct Format {
 /// The `txn` action ("Transaction Identifiers").
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Txn {
-    pub(crate) app_id: String,
-    pub(crate) version: i64,
+#[non_exhaustive]
+pub struct Txn {
+    /// Unique identifier of the application.
+    pub app_id: String,
+    /// How far it has come, by its own count.
+    pub version: i64,
+    /// When it last committed: milliseconds since the Unix epoch.
+    pub last_updated: Option<i64>,
 }
 
 /// The `domainMetadata` action ("Domain Metadata").

@@ -41,12 +41,24 @@ pub struct Event<'a> {
 
 type EventSink = dyn Fn(Event<'_>) + Send + Sync;
 
+/// Where an engine's events go. Unlike the engine, a worker may hold it.
+#[derive(Default, Clone)]
+pub(crate) struct Events(Option<Arc<EventSink>>);
+
+impl Events {
+    pub(crate) fn tell(&self, level: EventLevel, message: &str) {
+        if let Some(sink) = &self.0 {
+            sink(Event { level, message });
+        }
+    }
+}
+
 /// Settings of an [`Engine`]; see each method for its default.
 #[derive(Default, Clone)]
 pub struct EngineBuilder {
     threads: Option<usize>,
     window_bytes: Option<usize>,
-    sink: Option<Arc<EventSink>>,
+    events: Events,
     spans: Spans,
 }
 
@@ -73,7 +85,7 @@ impl EngineBuilder {
     /// Calls `sink` for each event, on whichever thread it happens. It must not
     /// call back into the engine.
     pub fn on_event(mut self, sink: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
-        self.sink = Some(Arc::new(sink));
+        self.events = Events(Some(Arc::new(sink)));
         self
     }
 
@@ -106,7 +118,7 @@ impl EngineBuilder {
             spares_threads: self.threads.is_none(),
             pool: Pool::watched(threads, self.spans),
             window_bytes: self.window_bytes.unwrap_or(WINDOW_BYTES),
-            sink: self.sink,
+            events: self.events,
         })
     }
 }
@@ -120,7 +132,7 @@ pub struct Engine {
     memory: Memory,
     spares_threads: bool,
     window_bytes: usize,
-    sink: Option<Arc<EventSink>>,
+    events: Events,
 }
 
 impl Engine {
@@ -163,10 +175,8 @@ impl Engine {
         Window { threads, units: (threads * 4).max(4), bytes: self.window_bytes }
     }
 
-    pub(crate) fn event(&self, level: EventLevel, message: &str) {
-        if let Some(sink) = &self.sink {
-            sink(Event { level, message });
-        }
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
     }
 }
 

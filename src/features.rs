@@ -134,12 +134,13 @@ pub(crate) fn feature(name: &str) -> Option<&'static Feature> {
     FEATURES.iter().find(|feature| feature.name == name)
 }
 
-/// Whether this library may read a table of `protocol`.
+/// Whether this library may read a table of `protocol`; `has_catalog` says that
+/// the caller gave what the table's catalog knows.
 ///
 /// Fails with `CorruptLog` where the action contradicts itself, and with
 /// `Unsupported` where the table needs more than this library has: the message
 /// then names every such feature.
-pub(crate) fn check_readable(protocol: &Protocol) -> Result<()> {
+pub(crate) fn check_readable(protocol: &Protocol, has_catalog: bool) -> Result<()> {
     let Protocol { min_reader_version: reader, min_writer_version: writer, .. } = *protocol;
     let invalid = |problem: &str| {
         Err(Error::corrupt(format!(
@@ -183,13 +184,14 @@ pub(crate) fn check_readable(protocol: &Protocol) -> Result<()> {
     for name in listed(&protocol.reader_features) {
         match feature(name).map(|feature| feature.support) {
             Some(Supported) => {}
-            Some(NeedsCatalog) => needs_catalog = true,
+            Some(NeedsCatalog) => needs_catalog = !has_catalog,
             Some(Unsupported) => unreadable.push(escaped(name)),
             None => unreadable.push(format!("{} (unknown)", escaped(name))),
         }
     }
     let catalog = "the table is catalog-managed: only its catalog knows which commits count, so \
-                   the caller must give the catalog's version";
+                   the caller must give the catalog's version and the ratified commits that are \
+                   not published";
     match (unreadable.is_empty(), needs_catalog) {
         (true, false) => Ok(()),
         (true, true) => Err(Error::unsupported(catalog)),
@@ -202,6 +204,12 @@ pub(crate) fn check_readable(protocol: &Protocol) -> Result<()> {
             Err(Error::unsupported(message))
         }
     }
+}
+
+/// Whether only a catalog knows which commits of a table count.
+pub(crate) fn is_catalog_managed(protocol: &Protocol) -> bool {
+    let support = |name: &String| feature(name).map(|feature| feature.support);
+    listed(&protocol.reader_features).iter().any(|name| support(name) == Some(NeedsCatalog))
 }
 
 /// How the columns of a table are found in its files.
@@ -256,6 +264,10 @@ mod tests {
             writer_features: strings(names),
             ..legacy(3, 7)
         }
+    }
+
+    fn check_readable(protocol: &Protocol) -> Result<()> {
+        super::check_readable(protocol, false)
     }
 
     fn refusal(protocol: &Protocol) -> (ErrorKind, String) {
@@ -363,6 +375,7 @@ mod tests {
             let (kind, message) = refusal(&listing(&[name]));
             assert_eq!(kind, ErrorKind::Unsupported);
             assert!(message.contains("catalog's version"), "{message}");
+            assert!(super::check_readable(&listing(&[name]), true).is_ok());
         }
         let (_, message) = refusal(&listing(&["catalogManaged", "geospatial"]));
         assert!(message.contains("geospatial") && message.contains("catalog's version"));

@@ -91,7 +91,8 @@ mod utf8_array;
 /// The version of arrow whose types cross this library's interface.
 pub use arrow;
 
-pub use actions::{Format, Metadata, Protocol};
+pub use actions::{Format, Metadata, Protocol, Txn};
+pub use delta_log::checksum::{FileSizeHistogram, FileStatistics};
 pub use engine::{Engine, EngineBuilder, Event, EventLevel};
 pub use error::{Error, ErrorKind, Result};
 pub use features::{FEATURES, Feature, Support};
@@ -99,7 +100,7 @@ pub use scan::{
     BatchStream, CancelHandle, DEFAULT_FILE_COLUMNS, FILE_COLUMNS, Progress, ProgressHandle, Scan,
 };
 pub use schema::{ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType};
-pub use snapshot::Snapshot;
+pub use snapshot::{CatalogCommit, Origin, Snapshot, SnapshotBuilder, Source};
 pub use span::{Span, SpanKind};
 pub use storage::{FileStat, Storage};
 

@@ -19,7 +19,8 @@ use arrow::compute::filter_record_batch;
 use crate::actions::{ActionKey, AddColumns, AddField, AddFields, KeyHasher};
 use crate::delta_log::checkpoint::{Checkpoint, Part};
 use crate::delta_log::checkpoint_adds::{AddReader, CheckpointAdds, Step};
-use crate::delta_log::commit::{self, FileActions, LogText, TextSlice};
+use crate::delta_log::commit::{self, CommitText, FileActions, LogText, TextSlice};
+use crate::engine::{EventLevel, Events};
 use crate::error::{Error, Result, escaped};
 use crate::memory::{ClearsAtEnd, Memory};
 use crate::parquet_file::{ParquetFile, Piece};
@@ -45,7 +46,9 @@ pub(crate) struct Plan {
     pub(crate) memory: Memory,
     pub(crate) storage: Arc<dyn Storage>,
     /// The commits of the segment, newest first.
-    pub(crate) commits: Vec<LogText>,
+    pub(crate) commits: Vec<CommitText>,
+    /// Told of what is bad and not needed.
+    pub(crate) events: Events,
     pub(crate) checkpoint: Option<Arc<Checkpoint>>,
     /// The fields that `project` needs.
     pub(crate) want: AddFields,
@@ -61,7 +64,7 @@ impl Plan {
     /// Whether it is decoded before a worker could begin.
     pub(crate) fn is_small(&self) -> bool {
         const SMALL_BYTES: u64 = 256 << 10;
-        let commits = self.commits.iter().map(|text| text.size).sum::<u64>();
+        let commits = self.commits.iter().map(|commit| commit.text.size).sum::<u64>();
         let checkpoint = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.bytes());
         commits.saturating_add(checkpoint) <= SMALL_BYTES
     }
@@ -70,6 +73,7 @@ impl Plan {
 /// A decode unit.
 enum Unit {
     Commits(Vec<TextSlice>),
+    Compaction(CommitText),
     /// A share of a JSON checkpoint.
     CheckpointText(Vec<TextSlice>, Adds),
     Piece(Arc<AddReader>, Piece, Adds),
@@ -145,29 +149,35 @@ impl Replay {
         let clears = ClearsAtEnd(memory.clone());
         let blame = Blame {
             storage: Arc::clone(&storage),
-            commits: commits.clone(),
+            commits: commits.iter().flat_map(texts_of).cloned().collect(),
             hasher: hasher.clone(),
         };
-        let units: Vec<_> = commit::plan(commits).collect();
+        let units = commit_units(commits);
         let commit_units = units.len();
         let final_seen = Arc::new(OnceLock::new());
         if commit_units == 0 {
             let _ = final_seen.set(Seen::default());
         }
 
-        let commits = units.into_iter().map(|slices| Ok(planned_text(slices, Unit::Commits)));
         let adds_said = checkpoint.as_ref().and_then(|checkpoint| checkpoint.adds_said.clone());
         let manifest = checkpoint.map(|checkpoint| {
             checkpoint_units(pool, window, &cancel, &storage, &checkpoint, want, &memory)
         });
-        let decoder =
-            Decoder { storage, want, hasher, project, memory, final_seen: Arc::clone(&final_seen) };
+        let decoder = Decoder {
+            storage,
+            want,
+            hasher,
+            project,
+            memory,
+            events: plan.events,
+            final_seen: Arc::clone(&final_seen),
+        };
         let decoded = ReadAhead::new(
             pool,
             window,
             cancel,
             counters,
-            commits.chain(manifest.into_iter().flatten()),
+            units.into_iter().map(Ok).chain(manifest.into_iter().flatten()),
             move |unit| decoder.decode(unit),
         );
         Replay {
@@ -314,6 +324,7 @@ struct Decoder {
     hasher: KeyHasher,
     project: Arc<Project>,
     memory: Memory,
+    events: Events,
     final_seen: Arc<OnceLock<Seen>>,
 }
 
@@ -322,10 +333,9 @@ impl Decoder {
         match unit {
             Unit::Commits(slices) => {
                 let actions = self.lines(&slices)?;
-                let rows = self.project(&actions.adds, &slices[0].text.name)?;
-                let keys = CommitKeys { keys: actions.keys, ends: actions.ends };
-                Ok(vec![Decoded { rows, keys: Keys::Commits(keys), checkpoint_adds: 0 }])
+                Ok(vec![self.commits(actions, &slices[0].text.name)?])
             }
+            Unit::Compaction(compaction) => Ok(vec![self.compaction(compaction)?]),
             Unit::CheckpointText(slices, allowed) => {
                 let actions = self.lines(&slices)?;
                 let adds = actions.keys.iter().filter(|key| key.is_add);
@@ -345,6 +355,35 @@ impl Decoder {
                 .map(|adds| self.checkpoint(adds?, reader.name(), allowed))
                 .collect(),
         }
+    }
+
+    fn commits(&self, actions: FileActions, name: &str) -> Result<Decoded> {
+        let rows = self.project(&actions.adds, name)?;
+        let keys = CommitKeys { keys: actions.keys, ends: actions.ends };
+        Ok(Decoded { rows, keys: Keys::Commits(keys), checkpoint_adds: 0 })
+    }
+
+    /// A compaction is decoded whole or not at all: one that is bad gives way
+    /// to the commits that it stands for.
+    fn compaction(&self, compaction: CommitText) -> Result<Decoded> {
+        let CommitText { text, compacted } = compaction;
+        let name = Arc::clone(&text.name);
+        let decoded = self.lines(&[TextSlice::whole(text)]).and_then(|actions| {
+            // What was reconciled holds each file once.
+            let mut seen = Seen::default();
+            for &key in &actions.keys {
+                if !matches!(seen.is_newest(0, &key, false), Ok(true)) {
+                    return Err(Error::corrupt(format!("{name}: a file stands in it twice")));
+                }
+            }
+            self.commits(actions, &name)
+        });
+        decoded.or_else(|e| {
+            let message = format!("a compaction is not used: {e}");
+            self.events.tell(EventLevel::Warning, &message);
+            let slices: Vec<_> = compacted.into_iter().map(TextSlice::whole).collect();
+            self.commits(self.lines(&slices)?, &slices[0].text.name)
+        })
     }
 
     fn lines(&self, slices: &[TextSlice]) -> Result<FileActions> {
@@ -384,6 +423,35 @@ impl Decoder {
         rows.bad_rows.iter_mut().for_each(|(_, e)| *e = e.at(name));
         Ok(rows)
     }
+}
+
+/// The texts that `commit` may be read from.
+fn texts_of(commit: &CommitText) -> impl Iterator<Item = &LogText> {
+    std::iter::once(&commit.text).filter(|_| commit.compacted.is_empty()).chain(&commit.compacted)
+}
+
+/// The units of commits, newest first.
+fn commit_units(commits: Vec<CommitText>) -> Vec<Planned<Unit>> {
+    let mut units = Vec::new();
+    let mut run = Vec::new();
+    let end_run = |run: &mut Vec<LogText>, units: &mut Vec<_>| {
+        let slices = commit::plan(std::mem::take(run));
+        units.extend(slices.map(|slices| planned_text(slices, Unit::Commits)));
+    };
+    for commit in commits {
+        if commit.compacted.is_empty() {
+            run.push(commit.text);
+            continue;
+        }
+        end_run(&mut run, &mut units);
+        units.push(Planned {
+            bytes: usize::try_from(commit.text.size).unwrap_or(usize::MAX),
+            label: Label::new(SpanKind::Decode, Arc::clone(&commit.text.name)),
+            unit: Unit::Compaction(commit),
+        });
+    }
+    end_run(&mut run, &mut units);
+    units
 }
 
 fn planned_text(

@@ -45,6 +45,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "seen",
             "actions",
             "storage",
+            "engine",
             "memory",
             "read_ahead",
             "span",

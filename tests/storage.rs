@@ -81,7 +81,7 @@ impl Storage for Memory {
 
 fn live_files(storage: Memory, threads: usize) -> Result<Vec<String>> {
     let engine = Engine::builder().threads(threads).build()?;
-    let snapshot = engine.snapshot_in(Arc::new(storage), None)?;
+    let snapshot = engine.open_in(Arc::new(storage)).snapshot()?;
     let mut paths = Vec::new();
     for batch in snapshot.scan().columns(["path"]).files()? {
         paths.extend(batch?.column(0).as_string::<i32>().iter().flatten().map(str::to_owned));

@@ -44,6 +44,34 @@ pub(crate) struct LogText {
     pub(crate) bytes: Option<Bytes>,
 }
 
+/// A commit, or a compaction and what it stands for.
+#[derive(Debug, Clone)]
+pub(crate) struct CommitText {
+    pub(crate) text: LogText,
+    /// Newest first; empty if the text is a commit's.
+    pub(crate) compacted: Vec<LogText>,
+}
+
+impl CommitText {
+    pub(crate) fn of_commit(text: LogText) -> CommitText {
+        CommitText { text, compacted: Vec::new() }
+    }
+
+    /// Whether a compaction is worth reading. It is decoded whole before any of
+    /// it counts, because one that is bad must not count at all: so it has to be
+    /// small enough for that, and so have the commits that would then be read in
+    /// its place. Others are decoded in parallel, as commits are.
+    pub(crate) fn saves_work(&self) -> bool {
+        const COMPACTION_BYTES_MAX: u64 = 8 << 20;
+        const COMMITS_BYTES_MAX: u64 = 64 << 20;
+        let commits = self.compacted.iter().map(|text| text.size).sum::<u64>();
+        self.text.size > 0
+            && self.text.size < commits
+            && self.text.size <= COMPACTION_BYTES_MAX
+            && commits <= COMMITS_BYTES_MAX
+    }
+}
+
 /// One commit of a unit, or a share of it.
 #[derive(Debug, Clone)]
 pub(crate) struct TextSlice {
@@ -77,8 +105,7 @@ pub(crate) fn plan(texts: Vec<LogText>) -> impl Iterator<Item = Vec<TextSlice>> 
                     );
                     continue;
                 }
-                let range = 0..text.size;
-                TextSlice { text, range }
+                TextSlice::whole(text)
             } else {
                 break;
             };
@@ -90,6 +117,11 @@ pub(crate) fn plan(texts: Vec<LogText>) -> impl Iterator<Item = Vec<TextSlice>> 
 }
 
 impl TextSlice {
+    /// All of a text.
+    pub(crate) fn whole(text: LogText) -> TextSlice {
+        TextSlice { range: 0..text.size, text }
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.range.end - self.range.start
     }
@@ -234,23 +266,17 @@ pub(crate) struct Rare {
 /// order of their lines. Lines of other actions are not parsed, but a line that
 /// is plainly no action, or is cut off, is an error.
 pub(crate) fn rare_actions(storage: &dyn Storage, name: &str, kinds: &[RareKind]) -> Result<Rare> {
-    /// More than this is read in pieces and not kept. A piece stays in the
-    /// processor's cache, where looking through it costs nearly nothing.
-    const WHOLE_BYTES_MAX: u64 = 512 << 10;
-
     let (mut piece, mut size) = storage.read_head(name, WHOLE_BYTES_MAX)?;
     if size == 0 {
         // A file system without atomic creation can show a commit before its
         // content: look again. A commit without actions is one all the same.
         (piece, size) = storage.read_head(name, WHOLE_BYTES_MAX)?;
     }
-    let mut scan = RareScan { name, kinds, actions: Vec::new(), line: 0 };
     let mut at = piece.len() as u64;
     if at == size {
-        scan.lines(&piece, true)?;
-        scan.check_once()?;
-        return Ok(Rare { actions: scan.actions, size, bytes: Some(piece) });
+        return rare_actions_in(name, piece, kinds);
     }
+    let mut scan = RareScan { name, kinds, actions: Vec::new(), line: 0 };
     let mut rest = Vec::new();
     loop {
         // The line that the last piece began ends with the first newline.
@@ -283,6 +309,18 @@ pub(crate) fn rare_actions(storage: &dyn Storage, name: &str, kinds: &[RareKind]
     scan.check_once()?;
     Ok(Rare { actions: scan.actions, size, bytes: None })
 }
+
+/// As [`rare_actions`], of a file's whole content.
+pub(crate) fn rare_actions_in(name: &str, content: Bytes, kinds: &[RareKind]) -> Result<Rare> {
+    let mut scan = RareScan { name, kinds, actions: Vec::new(), line: 0 };
+    scan.lines(&content, true)?;
+    scan.check_once()?;
+    Ok(Rare { actions: scan.actions, size: content.len() as u64, bytes: Some(content) })
+}
+
+/// More than this is read in pieces and not kept. A piece stays in the
+/// processor's cache, where looking through it costs nearly nothing.
+const WHOLE_BYTES_MAX: u64 = 512 << 10;
 
 struct RareScan<'a> {
     name: &'a str,

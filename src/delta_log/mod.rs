@@ -8,6 +8,7 @@
 mod add_columns;
 pub(crate) mod checkpoint;
 pub(crate) mod checkpoint_adds;
+pub(crate) mod checksum;
 pub(crate) mod commit;
 mod json;
 pub(crate) mod path;

@@ -8,6 +8,8 @@
 pub(crate) const LOG_DIR: &str = "_delta_log";
 /// Where a V2 checkpoint's sidecars lie.
 const SIDECAR_DIR: &str = "_delta_log/_sidecars";
+/// Where commits wait to be ratified by a table's catalog.
+const STAGED_DIR: &str = "_delta_log/_staged_commits";
 /// The pointer to a recent checkpoint, with its directory.
 pub(crate) const LAST_CHECKPOINT: &str = "_delta_log/_last_checkpoint";
 
@@ -16,6 +18,12 @@ pub(crate) const LAST_CHECKPOINT: &str = "_delta_log/_last_checkpoint";
 pub(crate) enum LogFile {
     Commit,
     Checkpoint(CheckpointName),
+    /// The version's checksum.
+    Checksum,
+    /// The commits from this version on to `last`, reconciled.
+    Compaction {
+        last: u64,
+    },
 }
 
 /// A checkpoint file's naming; the spec (V1, V2) is another axis, and only the
@@ -38,6 +46,13 @@ pub(crate) fn parse(name: &str) -> Option<(u64, LogFile)> {
     let version = u64::try_from(i64::try_from(version).ok()?).ok()?;
     if rest == "json" {
         return Some((version, LogFile::Commit));
+    }
+    if rest == "crc" {
+        return Some((version, LogFile::Checksum));
+    }
+    if let Some(last) = rest.strip_suffix(".compacted.json") {
+        let last = u64::try_from(i64::try_from(parse_digits(last, 20)?).ok()?).ok()?;
+        return (last > version).then_some((version, LogFile::Compaction { last }));
     }
     let rest = rest.strip_prefix("checkpoint.")?;
     let name = match rest.split('.').collect::<Vec<_>>()[..] {
@@ -65,6 +80,25 @@ pub(crate) fn first_name(version: u64) -> String {
 /// A commit's name, with its directory.
 pub(crate) fn commit(version: u64) -> String {
     format!("{LOG_DIR}/{version:020}.json")
+}
+
+/// A compaction's name, with its directory.
+pub(crate) fn compaction(first: u64, last: u64) -> String {
+    format!("{LOG_DIR}/{first:020}.{last:020}.compacted.json")
+}
+
+/// A checksum's name, with its directory.
+pub(crate) fn checksum(version: u64) -> String {
+    format!("{LOG_DIR}/{version:020}.crc")
+}
+
+/// The name, with its directory, of the staged commit that a catalog calls
+/// `name`: `<version>.<uuid>.json`, and its version.
+pub(crate) fn staged_commit(name: &str) -> Option<(u64, String)> {
+    let bare = name.rsplit_once('/').map_or(name, |(_, bare)| bare);
+    let (version, uuid) = bare.strip_suffix(".json")?.split_once('.')?;
+    let version = u64::try_from(i64::try_from(parse_digits(version, 20)?).ok()?).ok()?;
+    is_uuid(uuid).then(|| (version, format!("{STAGED_DIR}/{bare}")))
 }
 
 /// A checkpoint file's name, with its directory.
@@ -163,9 +197,8 @@ mod tests {
             "000000000000000000035.json",
             "0000000000000000003+.json",
             "00000000000000000035.json.tmp",
-            "00000000000000000035.crc",
             ".00000000000000000035.json.crc",
-            "00000000000000000001.00000000000000000003.compacted.json",
+            "00000000000000000003.00000000000000000003.compacted.json",
             "00000000000000000035.80a083e8-7026-4e79-81be-64bd76c43a11.json",
             "00000000000000000035.checkpoint.0000000000.0000000003.parquet",
             "00000000000000000035.checkpoint.0000000004.0000000003.parquet",

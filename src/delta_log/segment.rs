@@ -3,10 +3,14 @@
 //! One listing decides. `_last_checkpoint` is a hint and only a hint: it says
 //! where the listing may begin, and when it leads nowhere the whole log is
 //! listed. A segment is complete or it is an error: commits are contiguous, and
-//! what is before them is a complete checkpoint or nothing.
+//! what is before them is a complete checkpoint or nothing. What only saves
+//! work, compactions and a checksum, is named and may turn out to be bad.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Deserialize;
 
 use super::path::{self, CheckpointName, LogFile};
@@ -24,16 +28,66 @@ pub(crate) struct CheckpointFiles {
     pub(crate) said: Option<LastCheckpoint>,
 }
 
-/// The checkpoint and commits that make up one version.
+/// A commit of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CommitFile {
+    pub(crate) version: u64,
+    /// With its directory.
+    pub(crate) name: Arc<str>,
+    /// The content of a commit that only the table's catalog holds.
+    pub(crate) inline: Option<Bytes>,
+}
+
+/// What stands for one version or for several.
+#[derive(Debug, Clone)]
+pub(crate) enum Stretch {
+    Commit(CommitFile),
+    Compaction(Compaction),
+}
+
+/// A file that several commits are reconciled in ("Log Compaction Files").
+#[derive(Debug, Clone)]
+pub(crate) struct Compaction {
+    pub(crate) name: Arc<str>,
+    /// What it stands for, newest first; never empty.
+    pub(crate) commits: Vec<CommitFile>,
+}
+
+/// The files that make up one version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogSegment {
     pub(crate) version: u64,
     pub(crate) checkpoint: Option<CheckpointFiles>,
-    /// Versions of the commits after the checkpoint, oldest first, without a gap.
-    pub(crate) commits: Vec<u64>,
+    /// The commits after the checkpoint, oldest first, without a gap.
+    pub(crate) commits: Vec<CommitFile>,
+    /// First and last version of the compactions of these commits, by the last.
+    compactions: Vec<(u64, u64)>,
+    /// The newest version that has a checksum and is not older than the checkpoint.
+    pub(crate) checksum: Option<u64>,
     /// What was odd about the log and does not matter to this version: a line
     /// each, for the host's log.
     pub(crate) warnings: Vec<String>,
+}
+
+/// Which segment is wanted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Request {
+    /// None: the latest.
+    pub(crate) version: Option<u64>,
+    /// What the catalog of a catalog-managed table says.
+    pub(crate) catalog: Option<Catalog>,
+    /// Checkpoint files that turned out to be unreadable.
+    pub(crate) avoid: Vec<String>,
+}
+
+/// What a catalog knows of a table's log ("Catalog-managed tables").
+#[derive(Debug, Clone)]
+pub(crate) struct Catalog {
+    /// The latest ratified version: whatever is newer is ignored.
+    pub(crate) version: u64,
+    /// Ratified commits, oldest first, without a gap. They count in place of
+    /// what may be published under the same version.
+    pub(crate) commits: Vec<CommitFile>,
 }
 
 /// What this reader uses of `_last_checkpoint` ("Last Checkpoint File Schema"):
@@ -51,58 +105,206 @@ pub(crate) struct LastCheckpoint {
 /// What one listing of the log showed.
 #[derive(Default)]
 struct Listing {
-    commits: Vec<u64>,
+    commits: Vec<CommitFile>,
     checkpoints: BTreeMap<u64, Vec<CheckpointName>>,
+    compactions: Vec<(u64, u64)>,
+    checksum: Option<u64>,
+}
+
+impl CommitFile {
+    /// The commit of `version` where every table has it.
+    pub(crate) fn published(version: u64) -> CommitFile {
+        CommitFile { version, name: path::commit(version).into(), inline: None }
+    }
+
+    fn is_published(&self) -> bool {
+        self.inline.is_none() && *self.name == *path::commit(self.version)
+    }
+}
+
+impl Stretch {
+    pub(crate) fn name(&self) -> &Arc<str> {
+        match self {
+            Stretch::Commit(commit) => &commit.name,
+            Stretch::Compaction(compaction) => &compaction.name,
+        }
+    }
+
+    pub(crate) fn newest(&self) -> u64 {
+        self.commits()[0].version
+    }
+
+    pub(crate) fn oldest(&self) -> u64 {
+        let commits = self.commits();
+        commits[commits.len() - 1].version
+    }
+
+    /// What it stands for, newest first.
+    fn commits(&self) -> &[CommitFile] {
+        match self {
+            Stretch::Commit(commit) => std::slice::from_ref(commit),
+            Stretch::Compaction(compaction) => &compaction.commits,
+        }
+    }
+}
+
+impl Request {
+    /// The newest version that may be read.
+    fn limit(&self) -> Result<Option<u64>> {
+        match (self.version, &self.catalog) {
+            (Some(version), Some(catalog)) if version > catalog.version => {
+                Err(Error::not_found(format!(
+                    "version {version} is not in the log: the catalog's latest version is {}",
+                    catalog.version
+                )))
+            }
+            (None, Some(catalog)) => Ok(Some(catalog.version)),
+            (version, _) => Ok(version),
+        }
+    }
 }
 
 impl LogSegment {
-    /// The segment of the latest version.
-    pub(crate) fn latest(storage: &dyn Storage) -> Result<LogSegment> {
-        LogSegment::find(storage, None)
-    }
-
-    /// The segment of `version`; an error of kind `NotFound` when the log does
-    /// not reach it.
-    pub(crate) fn at_version(storage: &dyn Storage, version: u64) -> Result<LogSegment> {
-        LogSegment::find(storage, Some(version))
-    }
-
-    fn find(storage: &dyn Storage, wanted: Option<u64>) -> Result<LogSegment> {
-        let hint = last_checkpoint(storage)
-            .filter(|hint| wanted.is_none_or(|wanted| hint.version <= wanted));
+    /// The segment that is wanted; an error of kind `NotFound` when the log does
+    /// not reach its version.
+    pub(crate) fn find(storage: &dyn Storage, request: &Request) -> Result<LogSegment> {
+        let limit = request.limit()?;
+        let hint =
+            last_checkpoint(storage).filter(|hint| limit.is_none_or(|limit| hint.version <= limit));
         let mut warnings = Vec::new();
         if let Some(hint) = hint {
-            let listing = Listing::new(storage, hint.version)?;
+            let listing = Listing::new(storage, hint.version, limit, request)?;
             // A hint that is older than the newest checkpoint is still a good
             // place to begin; one without a complete checkpoint behind it is not.
-            if let Some(mut checkpoint) = listing.newest_checkpoint(wanted) {
-                let is_same = checkpoint.version == hint.version
-                    && checkpoint.names.len() == hint.parts.unwrap_or(1);
-                checkpoint.said = is_same.then_some(hint);
-                return listing.segment(Some(checkpoint), wanted, warnings);
+            if let Some(mut checkpoint) = listing.newest_checkpoint(request) {
+                checkpoint.said = hint.said_of(&checkpoint);
+                return listing.segment(Some(checkpoint), limit, request, warnings);
             }
-            warnings.push(format!(
-                "{} points to version {}, where no complete checkpoint is: the whole log is listed",
-                path::LAST_CHECKPOINT,
-                hint.version
-            ));
+            // Where its checkpoint is unreadable, that has been told already.
+            if request.avoid.is_empty() {
+                warnings.push(format!(
+                    "{} points to version {}, where no complete checkpoint is: the whole log is \
+                     listed",
+                    path::LAST_CHECKPOINT,
+                    hint.version
+                ));
+            }
         }
-        let listing = Listing::new(storage, 0)?;
-        let checkpoint = listing.newest_checkpoint(wanted);
-        listing.segment(checkpoint, wanted, warnings)
+        let listing = Listing::new(storage, 0, limit, request)?;
+        let checkpoint = listing.newest_checkpoint(request);
+        listing.segment(checkpoint, limit, request, warnings)
+    }
+
+    /// As [`find`](Self::find), by a listing that begins where this segment
+    /// ends: what is new decides what it costs.
+    pub(crate) fn newer(&self, storage: &dyn Storage, request: &Request) -> Result<LogSegment> {
+        let limit = request.limit()?;
+        let own = self.checkpoint.as_ref().map(|checkpoint| checkpoint.version);
+        let goes_back = limit.is_some_and(|limit| limit < self.version);
+        // Staged commits are published, and then deleted where they were.
+        let is_plain = self.commits.iter().all(CommitFile::is_published);
+        // A checkpoint between the own one and this version is only found there.
+        let hint = last_checkpoint(storage)
+            .filter(|hint| limit.is_none_or(|limit| hint.version <= limit))
+            .filter(|hint| own.is_none_or(|own| hint.version > own));
+        if goes_back || !is_plain || hint.is_some() {
+            return LogSegment::find(storage, request);
+        }
+        let mut listing = Listing::new(storage, self.version, limit, request)?;
+        if let Some(checkpoint) = listing.newest_checkpoint(request)
+            && own.is_none_or(|own| checkpoint.version > own)
+        {
+            return listing.segment(Some(checkpoint), limit, request, Vec::new());
+        }
+        // A log in which this version is no more is another one.
+        let is_there = own == Some(self.version)
+            || listing.commits.first().is_some_and(|first| first.version == self.version);
+        if !is_there {
+            return LogSegment::find(storage, request);
+        }
+        let before = self.commits.iter().filter(|commit| commit.version < self.version);
+        listing.commits.splice(0..0, before.cloned());
+        listing.compactions.extend(&self.compactions);
+        listing.compactions.sort_unstable_by_key(|&(first, last)| (last, first));
+        listing.compactions.dedup();
+        listing.checksum = listing.checksum.max(self.checksum);
+        listing.segment(self.checkpoint.clone(), limit, request, Vec::new())
+    }
+
+    /// What stands for the commits of `versions`, newest first, compactions in
+    /// place of commits wherever they begin and end within.
+    pub(crate) fn stretches(&self, versions: Range<u64>) -> Vec<Stretch> {
+        let mut stretches = Vec::new();
+        let begin = self.commits.partition_point(|commit| commit.version < versions.start);
+        let mut end = self.commits.partition_point(|commit| commit.version < versions.end);
+        while begin < end {
+            let newest = &self.commits[end - 1];
+            let from = self.compactions.partition_point(|&(_, last)| last < newest.version);
+            let covering = self.compactions[from..]
+                .iter()
+                .take_while(|&&(_, last)| last == newest.version)
+                .find_map(|&(first, last)| {
+                    let at = end.checked_sub(usize::try_from(last - first).ok()? + 1)?;
+                    (at >= begin).then_some((first, at))
+                });
+            let Some((first, at)) = covering else {
+                stretches.push(Stretch::Commit(newest.clone()));
+                end -= 1;
+                continue;
+            };
+            let commits: Vec<CommitFile> = self.commits[at..end].iter().rev().cloned().collect();
+            // What a catalog gives counts in place of what is published.
+            if commits.iter().all(CommitFile::is_published) {
+                let name = path::compaction(first, newest.version).into();
+                stretches.push(Stretch::Compaction(Compaction { name, commits }));
+            } else {
+                stretches.extend(commits.into_iter().map(Stretch::Commit));
+            }
+            end = at;
+        }
+        stretches
+    }
+
+    /// The versions after the checkpoint.
+    pub(crate) fn versions(&self) -> Range<u64> {
+        let first = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.version + 1);
+        first..self.version + 1
+    }
+}
+
+impl LastCheckpoint {
+    /// Itself, if it speaks of `checkpoint`.
+    fn said_of(self, checkpoint: &CheckpointFiles) -> Option<LastCheckpoint> {
+        let is_same =
+            checkpoint.version == self.version && checkpoint.names.len() == self.parts.unwrap_or(1);
+        is_same.then_some(self)
     }
 }
 
 impl Listing {
-    fn new(storage: &dyn Storage, from: u64) -> Result<Listing> {
+    fn new(
+        storage: &dyn Storage,
+        from: u64,
+        limit: Option<u64>,
+        request: &Request,
+    ) -> Result<Listing> {
         let mut listing = Listing::default();
+        let mut commits = Vec::new();
+        let is_within = |version: u64| limit.is_none_or(|limit| version <= limit);
         let listed = storage.list(path::LOG_DIR, &path::first_name(from), &mut |name| {
             match path::parse(name) {
-                Some((version, LogFile::Commit)) => listing.commits.push(version),
-                Some((version, LogFile::Checkpoint(name))) => {
+                // Those beyond the limit are kept, to tell a gap from the end.
+                Some((version, LogFile::Commit)) => commits.push(version),
+                Some((version, LogFile::Checkpoint(name))) if is_within(version) => {
                     listing.checkpoints.entry(version).or_default().push(name);
                 }
-                None => {}
+                Some((first, LogFile::Compaction { last })) if is_within(last) => {
+                    listing.compactions.push((first, last));
+                }
+                Some((version, LogFile::Checksum)) if is_within(version) => {
+                    listing.checksum = listing.checksum.max(Some(version));
+                }
+                _ => {}
             }
             Ok(())
         });
@@ -113,17 +315,29 @@ impl Listing {
             _ => e,
         })?;
         // A store may list in any order, and a name twice.
-        listing.commits.sort_unstable();
-        listing.commits.dedup();
+        commits.sort_unstable();
+        commits.dedup();
+        if let Some(catalog) = &request.catalog {
+            let is_given = |version: u64| catalog.commits.iter().any(|c| c.version == version);
+            commits.retain(|&version| version <= catalog.version && !is_given(version));
+        }
+        listing.commits = commits.into_iter().map(CommitFile::published).collect();
+        if let Some(catalog) = &request.catalog {
+            listing.commits.extend(catalog.commits.iter().filter(|c| c.version >= from).cloned());
+            listing.commits.sort_by_key(|commit| commit.version);
+        }
+        listing.compactions.sort_unstable_by_key(|&(first, last)| (last, first));
+        listing.compactions.dedup();
         Ok(listing)
     }
 
     /// "For time travel, the checkpoint used must not be newer than the time
     /// travel version" ("Checkpoints").
-    fn newest_checkpoint(&self, wanted: Option<u64>) -> Option<CheckpointFiles> {
-        let versions = self.checkpoints.range(..=wanted.unwrap_or(u64::MAX));
-        versions.rev().find_map(|(&version, names)| {
-            let names = path::winning_checkpoint(names)?;
+    fn newest_checkpoint(&self, request: &Request) -> Option<CheckpointFiles> {
+        self.checkpoints.iter().rev().find_map(|(&version, names)| {
+            let is_avoided = |name| request.avoid.contains(&path::checkpoint(version, name));
+            let names: Vec<_> = names.iter().filter(|name| !is_avoided(name)).cloned().collect();
+            let names = path::winning_checkpoint(&names)?;
             Some(CheckpointFiles {
                 version,
                 is_json: matches!(names[..], [CheckpointName::UuidJson(_)]),
@@ -136,19 +350,25 @@ impl Listing {
     fn segment(
         self,
         checkpoint: Option<CheckpointFiles>,
-        wanted: Option<u64>,
+        limit: Option<u64>,
+        request: &Request,
         mut warnings: Vec<String>,
     ) -> Result<LogSegment> {
         let first = checkpoint.as_ref().map_or(0, |c| c.version + 1);
-        let newer = self.checkpoints.range(first..).map(|(&version, _)| version);
-        warnings.extend(newer.filter(|&v| wanted.is_none_or(|wanted| v <= wanted)).map(
-            |version| format!("the checkpoint of version {version} lacks a part and is ignored"),
-        ));
-        let begin = self.commits.partition_point(|&v| v < first);
-        let end = self.commits.partition_point(|&v| wanted.is_none_or(|wanted| v <= wanted));
+        // Where a file is to be avoided, that has been told already.
+        let newer = self.checkpoints.range(first..).filter(|_| request.avoid.is_empty());
+        warnings.extend(newer.map(|(version, _)| {
+            format!("the checkpoint of version {version} lacks a part and is ignored")
+        }));
+        let begin = self.commits.partition_point(|commit| commit.version < first);
+        let end = limit.map_or(self.commits.len(), |limit| {
+            self.commits.partition_point(|commit| commit.version <= limit)
+        });
+        let after = self.commits.get(end).map(|commit| commit.version);
         let commits = self.commits.get(begin..end).unwrap_or_default().to_vec();
 
-        for (&found, expected) in commits.iter().zip(first..) {
+        for (commit, expected) in commits.iter().zip(first..) {
+            let found = commit.version;
             if found == expected {
                 continue;
             }
@@ -163,26 +383,34 @@ impl Listing {
             }));
         }
 
-        let reached = commits.last().copied().or(checkpoint.as_ref().map(|c| c.version));
-        let Some(version) = reached else {
+        let reached = commits.last().map(|commit| commit.version);
+        let Some(version) = reached.or(checkpoint.as_ref().map(|c| c.version)) else {
             let nothing = format!("no commit and no complete checkpoint in {}", path::LOG_DIR);
-            return Err(Error::not_found(match wanted {
-                Some(wanted) => format!("version {wanted} cannot be read: {nothing} reaches it"),
+            return Err(Error::not_found(match limit {
+                Some(limit) => format!("version {limit} cannot be read: {nothing} reaches it"),
                 None => format!("not a Delta table: {nothing}"),
             }));
         };
-        if let Some(wanted) = wanted.filter(|&wanted| wanted != version) {
-            return Err(match self.commits.iter().find(|&&v| v > wanted) {
+        if let Some(limit) = limit.filter(|&limit| limit != version) {
+            return Err(match after {
                 Some(after) => Error::corrupt(format!(
                     "{} is missing: the log goes on at version {after}",
-                    path::commit(wanted)
+                    path::commit(limit)
+                )),
+                None if request.version.is_none() => Error::not_found(format!(
+                    "the catalog's latest version is {limit}, and the log with the commits it \
+                     gave ends at version {version}"
                 )),
                 None => Error::not_found(format!(
-                    "version {wanted} is not in the log, whose latest version is {version}"
+                    "version {limit} is not in the log, whose latest version is {version}"
                 )),
             });
         }
-        Ok(LogSegment { version, checkpoint, commits, warnings })
+        let mut compactions = self.compactions;
+        compactions.retain(|&(begin, last)| begin >= first && last <= version);
+        let checksum =
+            self.checksum.filter(|&checksum| checksum + 1 >= first && checksum <= version);
+        Ok(LogSegment { version, checkpoint, commits, compactions, checksum, warnings })
     }
 }
 

@@ -27,15 +27,17 @@ impl Scan {
         let projection = self.resolve()?;
         let snapshot = &self.snapshot;
         let engine = snapshot.engine();
-        let counts = Counts::new(snapshot.storage());
+        let counts = Counts::new(&snapshot.storage());
         let schema = Arc::clone(&projection.schema);
         let want = projection.want;
         let projected = Arc::clone(&counts);
+        let (commits, checkpoint) = snapshot.take_log()?;
         let mut plan = Plan {
             memory: engine.memory().clone(),
             storage: Arc::clone(&counts.storage) as _,
-            commits: snapshot.take_commits()?,
-            checkpoint: snapshot.checkpoint()?,
+            commits,
+            checkpoint,
+            events: engine.events().clone(),
             want,
             project: Arc::new(move |adds: &AddColumns| projection.project(adds, &projected)),
             batch_rows: self.batch_rows,

@@ -10,9 +10,11 @@ mod local;
 
 pub(crate) use local::LocalStorage;
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
@@ -66,11 +68,28 @@ pub trait Storage: Send + Sync {
 pub(crate) struct Metered {
     inner: Arc<dyn Storage>,
     bytes_read: AtomicU64,
+    /// The names of the files that were read, hashed.
+    files_read: Mutex<HashSet<u64>>,
+    hasher: RandomState,
 }
 
 impl Metered {
     pub(crate) fn new(inner: Arc<dyn Storage>) -> Metered {
-        Metered { inner, bytes_read: AtomicU64::new(0) }
+        Metered {
+            inner,
+            bytes_read: AtomicU64::new(0),
+            files_read: Mutex::default(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// How many files were read, whole or in part.
+    pub(crate) fn files_read(&self) -> u64 {
+        self.files_read.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<dyn Storage> {
+        &self.inner
     }
 
     pub(crate) fn bytes_read(&self) -> u64 {
@@ -80,6 +99,8 @@ impl Metered {
     fn check(&self, name: &str, bytes: &Bytes, wanted: u64) -> Result<()> {
         let len = bytes.len() as u64;
         self.bytes_read.fetch_add(len, Ordering::Relaxed);
+        let hash = self.hasher.hash_one(name);
+        self.files_read.lock().unwrap_or_else(PoisonError::into_inner).insert(hash);
         if len == wanted {
             return Ok(());
         }

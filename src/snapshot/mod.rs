@@ -1,0 +1,377 @@
+//! One version of one table: its protocol, metadata, schema and properties.
+//!
+//! `open` says which version is wanted, and `log` finds the parts of it that
+//! are no files. Opening decodes no file action. The commits' bytes that pass
+//! through its hands are kept, up to the window, for the first scan, so that an
+//! open and a scan read nothing twice.
+
+mod log;
+mod open;
+
+pub use log::Source;
+pub use open::{CatalogCommit, SnapshotBuilder};
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+
+use crate::actions::{Metadata, Protocol, RareAction, RareKind, Txn};
+use crate::delta_log::checkpoint::Checkpoint;
+use crate::delta_log::checksum::FileStatistics;
+use crate::delta_log::commit::{self, CommitText, LogText};
+use crate::delta_log::path;
+use crate::delta_log::segment::{CommitFile, Compaction, Stretch};
+use crate::engine::{Engine, EventLevel};
+use crate::error::{Error, ErrorKind, Result, escaped};
+use crate::features;
+use crate::schema::{self, ColumnMappingMode, StructType};
+use crate::span::{Label, SpanKind};
+use crate::storage::Storage;
+use log::{ApplicationState, Log, Prior};
+
+/// One version of one table. Cheap to clone; any thread may use it.
+#[derive(Clone)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    log: Log,
+    protocol: (Protocol, Source),
+    metadata: (Metadata, Source),
+    schema: StructType,
+    arrow_schema: SchemaRef,
+    mapping: ColumnMappingMode,
+    /// What the open read of the commits, for the first scan to take.
+    read: Mutex<HashMap<Arc<str>, LogText>>,
+    state: OnceLock<Arc<ApplicationState>>,
+}
+
+/// Where a snapshot's parts come from, and what reading it has cost so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Origin {
+    /// Where the protocol was found.
+    pub protocol: Source,
+    /// Where the metadata was found.
+    pub metadata: Source,
+    /// Where the domain metadata was found; `None` if it was not asked for yet.
+    pub domain_metadata: Option<Source>,
+    /// Where the transaction identifiers were found; `None` likewise.
+    pub txns: Option<Source>,
+    /// The version of the checkpoint that the files are read from, if there is one.
+    pub checkpoint: Option<u64>,
+    /// How many commits there are after it, compacted ones included.
+    pub commits: usize,
+    /// How many compactions can stand for some of them.
+    pub compactions: usize,
+    /// The version of the newest checksum.
+    pub checksum: Option<u64>,
+    /// Files read, whole or in part, scans included.
+    pub files_read: u64,
+    /// Bytes read, scans included.
+    pub bytes_read: u64,
+}
+
+impl Snapshot {
+    fn new(log: Log, read: HashMap<Arc<str>, LogText>) -> Result<Snapshot> {
+        const KINDS: &[RareKind] = &[RareKind::Protocol, RareKind::Metadata];
+        let engine = &log.engine;
+        let segment = &log.segment;
+        for warning in &segment.warnings {
+            engine.events().tell(EventLevel::Warning, warning);
+        }
+        let found = log.look_up(KINDS, engine.window().bytes as u64)?;
+        let no = |what: &str| {
+            let files = match &segment.checkpoint {
+                Some(checkpoint) => format!("{} and the commits after it", checkpoint.names[0]),
+                None => format!("the commits up to version {}", segment.version),
+            };
+            Error::corrupt(format!("no {what} action in {files}"))
+        };
+        let protocol = found.protocol.ok_or_else(|| no("protocol"))?;
+        let has_catalog = log.request.catalog.is_some();
+        features::check_readable(&protocol.0, has_catalog)?;
+        if has_catalog && !features::is_catalog_managed(&protocol.0) {
+            return Err(Error::invalid(
+                "a catalog's version was given for a table that is not catalog-managed: its own \
+                 log says which commits count",
+            ));
+        }
+        let metadata = found.metadata.ok_or_else(|| no("metaData"))?;
+        let mapping = features::column_mapping_mode(&protocol.0, &metadata.0.configuration)?;
+        let schema = StructType::from_json(&metadata.0.schema_string)
+            .map_err(|e| e.at("metaData.schemaString"))?;
+        for column in &metadata.0.partition_columns {
+            if schema.field(column).is_none() {
+                return Err(Error::corrupt(format!(
+                    "metaData names the partition column \"{}\", which the schema does not have",
+                    escaped(column)
+                )));
+            }
+        }
+        let widens = |feature: &String| feature.starts_with("typeWidening");
+        if protocol.0.reader_features.iter().flatten().any(widens)
+            && let Some(change) = schema::unsupported_type_change(&schema)
+        {
+            return Err(Error::unsupported(format!("type change {change}")));
+        }
+        let arrow_schema = Arc::new(schema::to_arrow(&schema));
+        engine.events().tell(
+            EventLevel::Debug,
+            &format!(
+                "opened version {} of {}: {} commits after {}",
+                segment.version,
+                escaped(log.storage.root()),
+                segment.commits.len(),
+                segment.checkpoint.as_ref().map_or("nothing", |c| &c.names[0]),
+            ),
+        );
+        let mut kept = read;
+        kept.extend(found.read);
+        let inner = Inner {
+            log,
+            protocol,
+            metadata,
+            schema,
+            arrow_schema,
+            mapping,
+            read: Mutex::new(kept),
+            state: OnceLock::new(),
+        };
+        Ok(Snapshot { inner: Arc::new(inner) })
+    }
+
+    /// The version.
+    pub fn version(&self) -> u64 {
+        self.inner.log.segment.version
+    }
+
+    /// The table's root: an absolute path.
+    pub fn table_root(&self) -> &str {
+        self.inner.log.storage.root()
+    }
+
+    /// The protocol that holds for this version.
+    pub fn protocol(&self) -> &Protocol {
+        &self.inner.protocol.0
+    }
+
+    /// The metadata that holds for this version: the schema as Delta JSON, the
+    /// partition columns, the table's properties.
+    pub fn metadata(&self) -> &Metadata {
+        &self.inner.metadata.0
+    }
+
+    /// The schema, with logical names.
+    pub fn schema(&self) -> &StructType {
+        &self.inner.schema
+    }
+
+    /// The schema as an Arrow schema, with logical names.
+    pub fn arrow_schema(&self) -> SchemaRef {
+        Arc::clone(&self.inner.arrow_schema)
+    }
+
+    /// How logical and physical names differ.
+    pub fn column_mapping(&self) -> ColumnMappingMode {
+        self.inner.mapping
+    }
+
+    /// When this version was committed: milliseconds since the Unix epoch, the
+    /// in-commit timestamp where the table has them enabled ("In-Commit
+    /// Timestamps"), else the commit file's modification time.
+    ///
+    /// # Errors
+    /// `Storage` when the file cannot be looked at.
+    pub fn timestamp_ms(&self) -> Result<i64> {
+        let Inner { log, metadata, .. } = &*self.inner;
+        let storage = log.storage.as_ref();
+        let segment = &log.segment;
+        let commit = segment.commits.last().cloned();
+        let commit = commit.unwrap_or_else(|| CommitFile::published(segment.version));
+        let enabled = metadata.0.configuration.get("delta.enableInCommitTimestamps");
+        if enabled.is_some_and(|enabled| enabled.eq_ignore_ascii_case("true")) {
+            let checksum = log.checksum().filter(|_| segment.checksum == Some(segment.version));
+            if let Some(timestamp) = checksum.and_then(|checksum| checksum.in_commit_timestamp) {
+                return Ok(timestamp);
+            }
+            const KINDS: &[RareKind] = &[RareKind::CommitInfo];
+            let rare = match commit.inline {
+                Some(content) => commit::rare_actions_in(&commit.name, content, KINDS),
+                None => commit::rare_actions(storage, &commit.name, KINDS),
+            };
+            let timestamp = rare.ok().and_then(|rare| {
+                rare.actions.into_iter().find_map(|action| match action {
+                    RareAction::CommitInfo(info) => info.in_commit_timestamp,
+                    _ => None,
+                })
+            });
+            if let Some(timestamp) = timestamp {
+                return Ok(timestamp);
+            }
+        }
+        match (storage.stat(&commit.name), &segment.checkpoint) {
+            (Ok(stat), _) => Ok(stat.modified_ms),
+            // Clean-up may leave a checkpoint without its commit.
+            (Err(e), Some(checkpoint)) if e.kind() == ErrorKind::NotFound => {
+                Ok(storage.stat(&checkpoint.names[0])?.modified_ms)
+            }
+            (Err(e), _) => Err(e),
+        }
+    }
+
+    /// The configuration of every domain that is not removed ("Domain
+    /// Metadata"). The first call reads the log for it.
+    ///
+    /// # Errors
+    /// As [`Engine::snapshot`].
+    pub fn domain_metadata(&self) -> Result<&BTreeMap<String, String>> {
+        Ok(&self.state()?.domains)
+    }
+
+    /// What each application last committed ("Transaction Identifiers"), by
+    /// its id. The first call reads the log for it.
+    ///
+    /// # Errors
+    /// As [`Engine::snapshot`].
+    pub fn txns(&self) -> Result<&BTreeMap<String, Txn>> {
+        Ok(&self.state()?.txns)
+    }
+
+    /// The version that application `app_id` last committed, `None` if it
+    /// never did; else as [`txns`](Self::txns).
+    ///
+    /// # Errors
+    /// As [`Engine::snapshot`].
+    pub fn txn_version(&self, app_id: &str) -> Result<Option<i64>> {
+        Ok(self.txns()?.get(app_id).map(|txn| txn.version))
+    }
+
+    fn state(&self) -> Result<&ApplicationState> {
+        const KINDS: &[RareKind] = &[RareKind::Txn, RareKind::DomainMetadata];
+        if let Some(state) = self.inner.state.get() {
+            return Ok(state);
+        }
+        let state = Arc::new(self.inner.log.look_up(KINDS, 0)?.into_state());
+        Ok(self.inner.state.get_or_init(|| state))
+    }
+
+    /// Numbers and sizes of the live files, where this version has a checksum
+    /// that says them ("Version Checksum File"); no file action is read.
+    ///
+    /// `None` where it has none; a scan adds them up.
+    pub fn file_statistics(&self) -> Option<FileStatistics> {
+        let log = &self.inner.log;
+        let checksum = log.checksum().filter(|_| log.segment.checksum == Some(self.version()))?;
+        Some(checksum.files.clone())
+    }
+
+    /// Where the parts of this snapshot come from.
+    pub fn origin(&self) -> Origin {
+        let Inner { log, protocol, metadata, state, .. } = &*self.inner;
+        let opened = log.opened();
+        let segment = opened.as_ref().map_or(&log.segment, |opened| &opened.segment);
+        let is_compaction = |stretch: &&Stretch| matches!(stretch, Stretch::Compaction(_));
+        Origin {
+            protocol: protocol.1,
+            metadata: metadata.1,
+            domain_metadata: state.get().map(|state| state.domains_from),
+            txns: state.get().map(|state| state.txns_from),
+            checkpoint: segment.checkpoint.as_ref().map(|checkpoint| checkpoint.version),
+            commits: segment.commits.len(),
+            compactions: segment.stretches(segment.versions()).iter().filter(is_compaction).count(),
+            checksum: segment.checksum,
+            files_read: log.storage.files_read(),
+            bytes_read: log.storage.bytes_read(),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.log.engine
+    }
+
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        self.inner.log.storage()
+    }
+
+    /// The texts of the segment's commits, newest first, with what the open
+    /// kept of them, which is given once; and its checkpoint, opened.
+    pub(crate) fn take_log(&self) -> Result<(Vec<CommitText>, Option<Arc<Checkpoint>>)> {
+        let Inner { log, read, .. } = &*self.inner;
+        let (readable, _) = log.readable(&[])?;
+        let segment = &readable.segment;
+        let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = std::mem::take(&mut *read);
+        let _watch = log.engine.pool().watch(|| Label::new(SpanKind::List, path::LOG_DIR));
+        let mut text = |name: Arc<str>, version, inline: Option<Bytes>| {
+            if let Some(text) = kept.remove(&name) {
+                return Ok(text);
+            }
+            let size = match &inline {
+                Some(content) => content.len() as u64,
+                None => log.storage.stat(&name)?.size,
+            };
+            Ok::<_, Error>(LogText { name, version, size, bytes: inline })
+        };
+        let mut texts: Vec<CommitText> = Vec::new();
+        for stretch in segment.stretches(segment.versions()) {
+            match stretch {
+                Stretch::Commit(CommitFile { version, name, inline }) => {
+                    texts.push(CommitText::of_commit(text(name, version, inline)?));
+                }
+                Stretch::Compaction(Compaction { name, commits }) => {
+                    let version = commits[0].version;
+                    let compacted: Vec<LogText> = commits
+                        .into_iter()
+                        .map(|commit| text(commit.name, commit.version, commit.inline))
+                        .collect::<Result<_>>()?;
+                    // One that vanished saves no work either.
+                    match text(name, version, None) {
+                        Ok(text) => {
+                            let compaction = CommitText { text, compacted };
+                            if compaction.saves_work() {
+                                texts.push(compaction);
+                            } else {
+                                let commits = compaction.compacted.into_iter();
+                                texts.extend(commits.map(CommitText::of_commit));
+                            }
+                        }
+                        Err(_) => texts.extend(compacted.into_iter().map(CommitText::of_commit)),
+                    }
+                }
+            }
+        }
+        // Sizes are kept: the next scan cuts its units as this one does. What a
+        // catalog gave is there again anyway.
+        let all = texts.iter().flat_map(|t| std::iter::once(&t.text).chain(&t.compacted));
+        let inline: Vec<_> = segment.commits.iter().filter(|c| c.inline.is_some()).collect();
+        let sizes = all.filter(|text| inline.iter().all(|commit| commit.name != text.name));
+        let without_bytes = |text: &LogText| LogText { bytes: None, ..text.clone() };
+        *read = sizes.map(|text| (Arc::clone(&text.name), without_bytes(text))).collect();
+        Ok((texts, readable.checkpoint.clone()))
+    }
+
+    /// What a refresh need not look for again.
+    fn prior(&self) -> Prior {
+        let Inner { log, protocol, metadata, state, .. } = &*self.inner;
+        Prior {
+            version: self.version(),
+            protocol: protocol.clone(),
+            metadata: metadata.clone(),
+            state: state.get().cloned(),
+            readable: log.opened(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("table_root", &self.table_root())
+            .field("version", &self.version())
+            .finish_non_exhaustive()
+    }
+}
