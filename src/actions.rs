@@ -103,8 +103,18 @@ pub(crate) struct CommitInfo {
 
 /// The `sidecar` action of a V2 checkpoint ("Sidecar File Information").
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Sidecar {
     pub(crate) path: String,
+    pub(crate) size_in_bytes: Option<i64>,
+}
+
+/// The `checkpointMetadata` action of a V2 checkpoint ("Checkpoint Metadata").
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct CheckpointMetadata {
+    pub(crate) version: i64,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub(crate) tags: BTreeMap<String, Option<String>>,
 }
 
 /// One rare action.
@@ -116,6 +126,7 @@ pub(crate) enum RareAction {
     DomainMetadata(DomainMetadata),
     CommitInfo(CommitInfo),
     Sidecar(Sidecar),
+    CheckpointMetadata(CheckpointMetadata),
 }
 
 /// The kinds of [`RareAction`], to say which are wanted.
@@ -127,6 +138,7 @@ pub(crate) enum RareKind {
     DomainMetadata,
     CommitInfo,
     Sidecar,
+    CheckpointMetadata,
 }
 
 impl RareAction {
@@ -138,6 +150,7 @@ impl RareAction {
             RareAction::DomainMetadata(_) => RareKind::DomainMetadata,
             RareAction::CommitInfo(_) => RareKind::CommitInfo,
             RareAction::Sidecar(_) => RareKind::Sidecar,
+            RareAction::CheckpointMetadata(_) => RareKind::CheckpointMetadata,
         }
     }
 }
@@ -152,6 +165,7 @@ impl RareKind {
             "domainMetadata" => RareKind::DomainMetadata,
             "commitInfo" => RareKind::CommitInfo,
             "sidecar" => RareKind::Sidecar,
+            "checkpointMetadata" => RareKind::CheckpointMetadata,
             _ => return None,
         })
     }
@@ -165,6 +179,7 @@ impl RareKind {
             RareKind::DomainMetadata => "domainMetadata",
             RareKind::CommitInfo => "commitInfo",
             RareKind::Sidecar => "sidecar",
+            RareKind::CheckpointMetadata => "checkpointMetadata",
         }
     }
 
@@ -178,6 +193,7 @@ impl RareKind {
             RareKind::DomainMetadata => "domain",
             RareKind::CommitInfo => "inCommitTimestamp",
             RareKind::Sidecar => "path",
+            RareKind::CheckpointMetadata => "version",
         }
     }
 
@@ -190,6 +206,9 @@ impl RareKind {
             RareKind::DomainMetadata => RareAction::DomainMetadata(serde_json::from_value(value)?),
             RareKind::CommitInfo => RareAction::CommitInfo(serde_json::from_value(value)?),
             RareKind::Sidecar => RareAction::Sidecar(serde_json::from_value(value)?),
+            RareKind::CheckpointMetadata => {
+                RareAction::CheckpointMetadata(serde_json::from_value(value)?)
+            }
         })
     }
 }

@@ -10,14 +10,16 @@
 //! and whole checkpoint units go straight through.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::Int64Type;
 
 use crate::actions::{ActionKey, AddColumns, AddField, AddFields, KeyHasher};
-use crate::delta_log::checkpoint::{Checkpoint, Part};
+use crate::delta_log::checkpoint::{Checkpoint, Part, SidecarFile};
 use crate::delta_log::checkpoint_adds::{AddReader, CheckpointAdds, Step};
 use crate::delta_log::commit::{self, CommitText, FileActions, LogText, TextSlice};
 use crate::engine::{EventLevel, Events};
@@ -53,6 +55,10 @@ pub(crate) struct Plan {
     /// The fields that `project` needs.
     pub(crate) want: AddFields,
     pub(crate) project: Arc<Project>,
+    /// Of the batches that `project` makes, the column of the files' sizes, to
+    /// add them up, and how many columns are delivered: the first.
+    pub(crate) size_column: Option<usize>,
+    pub(crate) delivered_columns: usize,
     pub(crate) batch_rows: usize,
     /// Accept what the protocol forbids within one commit: the last action of a
     /// file wins, as in Spark.
@@ -111,6 +117,18 @@ struct CommitKeys {
     ends: Vec<(u64, usize)>,
 }
 
+/// What a replay has counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Totals {
+    /// Live files, and their bytes where the plan has a column of sizes.
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    /// Adds of the checkpoint, live or not.
+    pub(crate) checkpoint_adds: u64,
+    /// Actions of its sidecars.
+    pub(crate) sidecar_actions: u64,
+}
+
 /// The live files of a version, as batches.
 pub(crate) struct Replay {
     decoded: ReadAhead<Vec<Decoded>>,
@@ -123,9 +141,12 @@ pub(crate) struct Replay {
     final_seen: Arc<OnceLock<Seen>>,
     last_action_wins: bool,
     blame: Blame,
-    /// Adds of the checkpoint so far, and how many there must be.
-    checkpoint_adds: u64,
-    adds_said: Option<(String, u64)>,
+    totals: Totals,
+    /// Rows of the sidecars opened so far.
+    sidecar_actions: Arc<AtomicU64>,
+    /// The column of the batches that has the files' sizes.
+    size_column: Option<usize>,
+    delivered_columns: usize,
     batch_rows: usize,
     /// Cut from a unit and not yet delivered.
     ready: VecDeque<RecordBatch>,
@@ -159,9 +180,14 @@ impl Replay {
             let _ = final_seen.set(Seen::default());
         }
 
-        let adds_said = checkpoint.as_ref().and_then(|checkpoint| checkpoint.adds_said.clone());
+        let sidecar_actions = Arc::<AtomicU64>::default();
         let manifest = checkpoint.map(|checkpoint| {
-            checkpoint_units(pool, window, &cancel, &storage, &checkpoint, want, &memory)
+            let open = SidecarOpener {
+                storage: Arc::clone(&storage),
+                events: plan.events.clone(),
+                actions: Arc::clone(&sidecar_actions),
+            };
+            checkpoint_units(pool, window, &cancel, open, &checkpoint, want, &memory)
         });
         let decoder = Decoder {
             storage,
@@ -188,8 +214,10 @@ impl Replay {
             final_seen,
             last_action_wins: plan.last_action_wins,
             blame,
-            checkpoint_adds: 0,
-            adds_said,
+            totals: Totals::default(),
+            sidecar_actions,
+            size_column: plan.size_column,
+            delivered_columns: plan.delivered_columns,
             batch_rows: batch_rows.max(1),
             ready: VecDeque::new(),
             _clears: clears,
@@ -206,34 +234,33 @@ impl Replay {
                 match self.decoded.next_until(deadline) {
                     Some(Ok(unit)) => self.unit = unit.into_iter(),
                     Some(Err(e)) => return Some(Err(e)),
-                    None => return self.check_complete().err().map(Err),
+                    None => return None,
                 }
                 continue;
             };
             let live = self.live(decoded);
             match live {
-                Ok(Some(batch)) => self.cut(&batch),
+                Ok(Some(batch)) => {
+                    if let Err(e) = self.cut(batch) {
+                        return Some(Err(e));
+                    }
+                }
                 Ok(None) => {}
                 Err(e) => return Some(Err(e)),
             }
         }
     }
 
-    /// A checkpoint with fewer adds than its writer counted is no whole one.
-    fn check_complete(&mut self) -> Result<()> {
-        match self.adds_said.take() {
-            Some((name, said)) if said != self.checkpoint_adds => Err(Error::corrupt(format!(
-                "{name}: {} adds where _last_checkpoint says {said}",
-                self.checkpoint_adds
-            ))),
-            _ => Ok(()),
-        }
+    /// What has been counted: of the whole version, once it has ended.
+    pub(crate) fn totals(&self) -> Totals {
+        let sidecar_actions = self.sidecar_actions.load(Ordering::Relaxed);
+        Totals { sidecar_actions, ..self.totals }
     }
 
     /// The live rows of a unit.
     fn live(&mut self, decoded: Decoded) -> Result<Option<RecordBatch>> {
         let Decoded { rows, keys, checkpoint_adds } = decoded;
-        self.checkpoint_adds += checkpoint_adds as u64;
+        self.totals.checkpoint_adds += checkpoint_adds as u64;
         match keys {
             Keys::Asked => Ok((rows.batch.num_rows() > 0).then_some(rows.batch)),
             Keys::Checkpoint(keys) => {
@@ -284,10 +311,23 @@ impl Replay {
         Ok(live)
     }
 
-    fn cut(&mut self, batch: &RecordBatch) {
+    fn cut(&mut self, mut batch: RecordBatch) -> Result<()> {
         let rows = batch.num_rows();
+        self.totals.files += rows as u64;
+        if let Some(column) = self.size_column {
+            let sizes = batch.column(column).as_primitive::<Int64Type>();
+            let bytes = arrow::compute::sum(sizes).unwrap_or(0);
+            self.totals.bytes = self.totals.bytes.wrapping_add_signed(bytes);
+        }
+        if batch.num_columns() > self.delivered_columns {
+            let delivered: Vec<usize> = (0..self.delivered_columns).collect();
+            batch = batch
+                .project(&delivered)
+                .map_err(|e| Error::bug(format!("the delivered columns of a batch: {e}")))?;
+        }
         let cuts = (0..rows).step_by(self.batch_rows);
         self.ready.extend(cuts.map(|begin| batch.slice(begin, self.batch_rows.min(rows - begin))));
+        Ok(())
     }
 }
 
@@ -481,6 +521,28 @@ fn label_of(slices: &[TextSlice]) -> Label {
     }
 }
 
+/// Opens sidecars, and counts what is in them.
+struct SidecarOpener {
+    storage: Arc<dyn Storage>,
+    events: Events,
+    actions: Arc<AtomicU64>,
+}
+
+impl SidecarOpener {
+    fn open(&self, sidecar: &SidecarFile) -> Result<ParquetFile> {
+        let file = ParquetFile::open(&self.storage, &sidecar.name)?;
+        self.actions.fetch_add(file.rows(), Ordering::Relaxed);
+        // No reason to fail where the file reads whole: shallow clones are known
+        // to keep the size of another file.
+        if let Some(said) = sidecar.size.filter(|&said| u64::try_from(said) != Ok(file.size())) {
+            let (name, size) = (&sidecar.name, file.size());
+            let message = format!("{name}: {size} bytes where its checkpoint says {said}");
+            self.events.tell(EventLevel::Warning, &message);
+        }
+        Ok(file)
+    }
+}
+
 /// The units of a checkpoint: of its top-level files, then of its sidecars.
 ///
 /// Footers and page locations are read ahead by the same pool, beginning now,
@@ -489,7 +551,7 @@ fn checkpoint_units(
     pool: &Arc<Pool>,
     window: Window,
     cancel: &Cancel,
-    storage: &Arc<dyn Storage>,
+    open: SidecarOpener,
     checkpoint: &Checkpoint,
     want: AddFields,
     memory: &Memory,
@@ -497,7 +559,7 @@ fn checkpoint_units(
     let memory = memory.clone();
     enum Source {
         File(ParquetFile),
-        Sidecar(String),
+        Sidecar(SidecarFile),
     }
     /// A footer and its index, about.
     const SOURCE_BYTES: usize = 64 << 10;
@@ -508,7 +570,7 @@ fn checkpoint_units(
     for part in &checkpoint.parts {
         match part {
             Part::Json(text) => texts.push(text.clone()),
-            Part::Parquet(file) => sources.push(Source::File(file.with_storage(storage))),
+            Part::Parquet(file) => sources.push(Source::File(file.with_storage(&open.storage))),
         }
     }
     sources.extend(checkpoint.sidecars.iter().cloned().map(Source::Sidecar));
@@ -516,12 +578,11 @@ fn checkpoint_units(
     let plan = sources.into_iter().map(|source| {
         let name = match &source {
             Source::File(file) => Arc::clone(file.name()),
-            Source::Sidecar(name) => Arc::from(name.as_str()),
+            Source::Sidecar(sidecar) => Arc::from(sidecar.name.as_str()),
         };
         let label = Label::new(SpanKind::Open, name);
         Ok(Planned { unit: source, bytes: SOURCE_BYTES, label })
     });
-    let opener = Arc::clone(storage);
     let readers = ReadAhead::new(
         pool,
         window,
@@ -531,7 +592,7 @@ fn checkpoint_units(
         move |source| {
             let (file, allowed) = match source {
                 Source::File(file) => (file, manifest),
-                Source::Sidecar(name) => (ParquetFile::open(&opener, &name)?, Adds::Allowed),
+                Source::Sidecar(sidecar) => (open.open(&sidecar)?, Adds::Allowed),
             };
             Ok((Arc::new(AddReader::new(&file, want, &memory)?), allowed))
         },

@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "snapshot",
             "replay",
+            "delta_log",
             "actions",
             "partition_value",
             "schema",

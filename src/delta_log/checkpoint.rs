@@ -25,10 +25,34 @@ use crate::storage::Storage;
 /// A checkpoint whose top-level files have been opened.
 pub(crate) struct Checkpoint {
     pub(crate) parts: Vec<Part>,
-    /// The names of its sidecars, each once.
-    pub(crate) sidecars: Vec<String>,
-    /// Its name, and the number of its adds by `_last_checkpoint`.
-    pub(crate) adds_said: Option<(String, u64)>,
+    /// Its sidecars, each once.
+    pub(crate) sidecars: Vec<SidecarFile>,
+    /// What must be in it.
+    pub(crate) said: Said,
+}
+
+/// A sidecar, as its checkpoint knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct SidecarFile {
+    /// With its directory.
+    pub(crate) name: String,
+    pub(crate) size: Option<i64>,
+}
+
+/// What is said of a checkpoint's counts, to see whether it is whole: a file
+/// that is valid and holds less than its writer put there shows only here.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Said {
+    /// The first of its files.
+    pub(crate) name: String,
+    /// The rows of its files, where `_last_checkpoint` says another number.
+    pub(crate) rows: Option<(u64, u64)>,
+    /// Its adds by `_last_checkpoint`.
+    pub(crate) adds: Option<u64>,
+    /// Its adds by its own `checkpointMetadata`.
+    pub(crate) own_adds: Option<u64>,
+    /// The actions of its sidecars by its own `checkpointMetadata`.
+    pub(crate) sidecar_actions: Option<u64>,
 }
 
 /// One top-level file of a checkpoint.
@@ -91,44 +115,52 @@ impl Checkpoint {
         parts: Vec<Part>,
         rare: &[RareAction],
     ) -> Result<Checkpoint> {
+        let name = &files.names[0];
+        let mut said = Said { name: name.clone(), ..Said::default() };
         let mut known = HashSet::new();
         let mut sidecars = Vec::new();
         for action in rare {
-            let RareAction::Sidecar(sidecar) = action else { continue };
-            let name = path::sidecar(&sidecar.path).ok_or_else(|| {
-                Error::corrupt(format!(
-                    "a checkpoint names the sidecar \"{}\": it must be a Parquet file of the \
-                     table's own _delta_log/_sidecars",
-                    escaped(&sidecar.path)
-                ))
-            })?;
-            // A sidecar that is named twice still holds its files once.
-            if known.insert(name.clone()) {
-                sidecars.push(name);
+            match action {
+                RareAction::Sidecar(sidecar) => {
+                    let name = path::sidecar(&sidecar.path).ok_or_else(|| {
+                        Error::corrupt(format!(
+                            "a checkpoint names the sidecar \"{}\": it must be a Parquet file of \
+                             the table's own _delta_log/_sidecars",
+                            escaped(&sidecar.path)
+                        ))
+                    })?;
+                    // A sidecar that is named twice still holds its files once.
+                    if known.insert(name.clone()) {
+                        sidecars.push(SidecarFile { name, size: sidecar.size_in_bytes });
+                    }
+                }
+                RareAction::CheckpointMetadata(own) => {
+                    if u64::try_from(own.version) != Ok(files.version) {
+                        return Err(Error::corrupt(format!(
+                            "{name}: a checkpoint of version {} by its checkpointMetadata",
+                            own.version
+                        )));
+                    }
+                    // Spark's tags; what is no number says nothing.
+                    let tag = |key: &str| own.tags.get(key)?.as_ref()?.parse().ok();
+                    said.own_adds = tag("numOfAddFiles");
+                    said.sidecar_actions = tag("sidecarNumActions");
+                }
+                _ => {}
             }
         }
-        let rows = parts.iter().map(|part| match part {
-            Part::Parquet(file) => Some(file.rows()),
-            Part::Json(_) => None,
-        });
-        // A file that is valid and holds fewer rows than its writer put there
-        // shows only here. With sidecars, writers differ in what they count;
-        // and old writers that state no adds are known to state sizes that
-        // were never true.
-        let said = files.said.filter(|said| said.num_of_add_files.is_some());
-        if let (Some(rows), Some(size)) =
-            (rows.sum::<Option<u64>>(), said.and_then(|said| said.size))
-            && sidecars.is_empty()
-            && rows != size
-        {
-            return Err(Error::corrupt(format!(
-                "{}: {rows} actions where _last_checkpoint says {size}",
-                files.names[0]
-            )));
+        // With sidecars, writers differ in what they count; and old writers that
+        // state no adds are known to state sizes that were never true.
+        if let Some(hint) = files.said.filter(|hint| hint.num_of_add_files.is_some()) {
+            said.adds = hint.num_of_add_files;
+            let rows = parts.iter().map(|part| match part {
+                Part::Parquet(file) => Some(file.rows()),
+                Part::Json(_) => None,
+            });
+            let rows = rows.sum::<Option<u64>>().filter(|_| sidecars.is_empty());
+            said.rows = rows.zip(hint.size).filter(|(rows, size)| rows != size);
         }
-        let adds_said = files.said.and_then(|said| said.num_of_add_files);
-        let adds_said = adds_said.map(|adds| (files.names[0].clone(), adds));
-        Ok(Checkpoint { parts, sidecars, adds_said })
+        Ok(Checkpoint { parts, sidecars, said })
     }
 }
 

@@ -129,6 +129,11 @@ impl ParquetFile {
         }
     }
 
+    /// Its bytes, as they lie there.
+    pub(crate) fn size(&self) -> u64 {
+        self.chunks.len
+    }
+
     pub(crate) fn rows(&self) -> u64 {
         self.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum()
     }

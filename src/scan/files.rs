@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use arrow::array::{
     Array, ArrayRef, AsArray, MapArray, RecordBatch, RecordBatchOptions, StructArray,
 };
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field, Fields, Schema};
 
+use super::checks::Checked;
 use super::stream::Counts;
 use super::{BatchStream, Column, PartitionField, Projection, Scan};
 use crate::actions::{AddColumns, AddField};
@@ -24,14 +25,18 @@ impl Scan {
     /// # Errors
     /// As [`Scan::files_schema`], and what a look at the log's files gives.
     pub fn files(&self) -> Result<BatchStream> {
-        let projection = self.resolve()?;
+        let mut projection = self.resolve()?;
         let snapshot = &self.snapshot;
         let engine = snapshot.engine();
         let counts = Counts::new(&snapshot.storage());
         let schema = Arc::clone(&projection.schema);
-        let want = projection.want;
         let projected = Arc::clone(&counts);
         let (commits, checkpoint) = snapshot.take_log()?;
+        let checksum = snapshot.checksum();
+        let delivered_columns = projection.columns.len();
+        let size_column = checksum.is_some().then(|| projection.size_column());
+        let want = projection.want;
+        let said = checkpoint.as_ref().map(|checkpoint| checkpoint.said.clone());
         let mut plan = Plan {
             memory: engine.memory().clone(),
             storage: Arc::clone(&counts.storage) as _,
@@ -40,6 +45,8 @@ impl Scan {
             events: engine.events().clone(),
             want,
             project: Arc::new(move |adds: &AddColumns| projection.project(adds, &projected)),
+            size_column,
+            delivered_columns,
             batch_rows: self.batch_rows,
             last_action_wins: self.last_action_wins,
             window: self.window(),
@@ -49,11 +56,27 @@ impl Scan {
         }
         let cancel = Cancel::default();
         let replay = Replay::new(engine.pool(), cancel.clone(), Arc::clone(&counts.units), plan);
-        Ok(BatchStream::new(schema, cancel, counts, replay))
+        let checked =
+            Checked { replay, snapshot: snapshot.clone(), checksum, said, warns: self.checks_warn };
+        Ok(BatchStream::new(schema, cancel, counts, checked))
     }
 }
 
 impl Projection {
+    /// The column of sizes, which is put behind the others if it is none of them.
+    fn size_column(&mut self) -> usize {
+        let size = Column::Field(AddField::Size);
+        if let Some(at) = self.columns.iter().position(|&column| column == size) {
+            return at;
+        }
+        let field = Field::new("size", AddField::Size.data_type(), true);
+        let fields = self.schema.fields().iter().cloned().chain([Arc::new(field)]);
+        self.schema = Arc::new(Schema::new(fields.collect::<Fields>()));
+        self.columns.push(size);
+        self.want.insert(AddField::Size);
+        self.columns.len() - 1
+    }
+
     fn project(&self, adds: &AddColumns, counts: &Counts) -> Result<Projected> {
         let mut bad_rows = Vec::new();
         let columns = self

@@ -1,5 +1,6 @@
 //! What to read of a snapshot: a scan, and its streams.
 
+mod checks;
 mod files;
 mod stream;
 
@@ -99,6 +100,7 @@ pub struct Scan {
     window_units: Option<usize>,
     batch_rows: usize,
     last_action_wins: bool,
+    checks_warn: bool,
 }
 
 impl Snapshot {
@@ -112,6 +114,7 @@ impl Snapshot {
             window_units: None,
             batch_rows: 8192,
             last_action_wins: false,
+            checks_warn: false,
         }
     }
 }
@@ -178,6 +181,20 @@ impl Scan {
     /// and does not say which action counts ("Add File and Remove File").
     pub fn last_action_wins(mut self) -> Self {
         self.last_action_wins = true;
+        self
+    }
+
+    /// Tells the host of a disagreement ([`EventLevel::Warning`]), where without
+    /// it the stream ends with an error of kind `CorruptLog` in place of its end.
+    ///
+    /// A complete listing is compared with the checksum of its version: number
+    /// and bytes of the files, protocol and metadata ("State Validation"); and
+    /// with what `_last_checkpoint` and the checkpoint's own metadata say of the
+    /// checkpoint. Where a table has none of them, there is nothing to compare.
+    ///
+    /// [`EventLevel::Warning`]: crate::EventLevel::Warning
+    pub fn disagreements_warn(mut self) -> Self {
+        self.checks_warn = true;
         self
     }
 

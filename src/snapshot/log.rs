@@ -116,7 +116,9 @@ impl Found {
                         entry.insert((!domain.removed).then_some(domain.configuration));
                     }
                 }
-                RareAction::CommitInfo(_) | RareAction::Sidecar(_) => {}
+                RareAction::CommitInfo(_)
+                | RareAction::Sidecar(_)
+                | RareAction::CheckpointMetadata(_) => {}
             }
         }
     }
@@ -128,7 +130,7 @@ impl Found {
             RareKind::Metadata => self.metadata.is_none(),
             RareKind::DomainMetadata => self.domains_from.is_none(),
             RareKind::Txn => self.txns_from.is_none(),
-            RareKind::CommitInfo | RareKind::Sidecar => false,
+            RareKind::CommitInfo | RareKind::Sidecar | RareKind::CheckpointMetadata => false,
         };
         kinds.iter().copied().filter(is_missing).collect()
     }
@@ -267,13 +269,24 @@ impl Log {
 
     /// Looks for actions of `kinds`; keeps up to `keep_bytes` of what it reads.
     pub(super) fn look_up(&self, kinds: &'static [RareKind], keep_bytes: u64) -> Result<Found> {
+        self.look_up_by(kinds, keep_bytes, true)
+    }
+
+    /// As [`look_up`](Self::look_up), in the log alone where that is to be
+    /// compared with what sums it up.
+    pub(super) fn look_up_by(
+        &self,
+        kinds: &'static [RareKind],
+        keep_bytes: u64,
+        by_summaries: bool,
+    ) -> Result<Found> {
         let opened = self.opened();
         let segment = opened.as_ref().map_or(&self.segment, |opened| &opened.segment);
         let versions = segment.versions();
         let mut summaries: Vec<Summary> = Vec::new();
         summaries.extend(segment.checksum.map(Summary::Checksum));
         summaries.extend(self.prior.as_ref().map(|prior| Summary::Prior(prior.version)));
-        summaries.retain(|summary| summary.version() + 1 >= versions.start);
+        summaries.retain(|summary| by_summaries && summary.version() + 1 >= versions.start);
         summaries.sort_by_key(|summary| std::cmp::Reverse(summary.version()));
 
         let mut found = Found::default();
@@ -425,7 +438,7 @@ impl Log {
             return Ok((Arc::clone(readable), actions));
         }
         let mut kinds = kinds.to_vec();
-        kinds.push(RareKind::Sidecar);
+        kinds.extend([RareKind::Sidecar, RareKind::CheckpointMetadata]);
         let mut segment = self.segment.clone();
         let mut request = Request { version: Some(segment.version), ..self.request.clone() };
         let mut first_error = None;

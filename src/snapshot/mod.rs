@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use crate::actions::{Metadata, Protocol, RareAction, RareKind, Txn};
 use crate::delta_log::checkpoint::Checkpoint;
-use crate::delta_log::checksum::FileStatistics;
+use crate::delta_log::checksum::{FileStatistics, VersionChecksum};
 use crate::delta_log::commit::{self, CommitText, LogText};
 use crate::delta_log::path;
 use crate::delta_log::segment::{CommitFile, Compaction, Stretch};
@@ -194,8 +194,8 @@ impl Snapshot {
         let commit = commit.unwrap_or_else(|| CommitFile::published(segment.version));
         let enabled = metadata.0.configuration.get("delta.enableInCommitTimestamps");
         if enabled.is_some_and(|enabled| enabled.eq_ignore_ascii_case("true")) {
-            let checksum = log.checksum().filter(|_| segment.checksum == Some(segment.version));
-            if let Some(timestamp) = checksum.and_then(|checksum| checksum.in_commit_timestamp) {
+            let timestamp = self.checksum().and_then(|checksum| checksum.in_commit_timestamp);
+            if let Some(timestamp) = timestamp {
                 return Ok(timestamp);
             }
             const KINDS: &[RareKind] = &[RareKind::CommitInfo];
@@ -264,9 +264,7 @@ impl Snapshot {
     ///
     /// `None` where it has none; a scan adds them up.
     pub fn file_statistics(&self) -> Option<FileStatistics> {
-        let log = &self.inner.log;
-        let checksum = log.checksum().filter(|_| log.segment.checksum == Some(self.version()))?;
-        Some(checksum.files.clone())
+        Some(self.checksum()?.files.clone())
     }
 
     /// Where the parts of this snapshot come from.
@@ -352,6 +350,31 @@ impl Snapshot {
         let without_bytes = |text: &LogText| LogText { bytes: None, ..text.clone() };
         *read = sizes.map(|text| (Arc::clone(&text.name), without_bytes(text))).collect();
         Ok((texts, readable.checkpoint.clone()))
+    }
+
+    /// The checksum of this very version.
+    pub(crate) fn checksum(&self) -> Option<Arc<VersionChecksum>> {
+        let log = &self.inner.log;
+        log.checksum().filter(|_| log.segment.checksum == Some(self.version()))
+    }
+
+    /// The protocol and the metadata as the log itself has them: another look,
+    /// where they came from a checksum.
+    pub(crate) fn logged(&self) -> Result<(Protocol, Metadata)> {
+        const KINDS: &[RareKind] = &[RareKind::Protocol, RareKind::Metadata];
+        let Inner { log, protocol, metadata, .. } = &*self.inner;
+        let is_logged = |source| !matches!(source, Source::Checksum(_));
+        if is_logged(protocol.1) && is_logged(metadata.1) {
+            return Ok((protocol.0.clone(), metadata.0.clone()));
+        }
+        let found = log.look_up_by(KINDS, 0, false)?;
+        match (found.protocol, found.metadata) {
+            (Some((protocol, _)), Some((metadata, _))) => Ok((protocol, metadata)),
+            _ => Err(Error::corrupt(format!(
+                "the log up to version {} has no protocol or no metaData, and its checksum has",
+                self.version()
+            ))),
+        }
     }
 
     /// What a refresh need not look for again.

@@ -1,0 +1,99 @@
+//! Whether a complete listing is what the table's own counts say.
+//!
+//! A file of the log may be valid and hold less than its writer put there, or
+//! be another one than it was. Nothing in it shows that; what a writer counted
+//! elsewhere does.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+
+use super::stream::Batches;
+use crate::actions::Protocol;
+use crate::delta_log::checkpoint::Said;
+use crate::delta_log::checksum::VersionChecksum;
+use crate::delta_log::path;
+use crate::engine::EventLevel;
+use crate::error::{Error, Result};
+use crate::replay::Replay;
+use crate::snapshot::Snapshot;
+
+/// A replay that is compared, when it has ended, with what is said of it.
+pub(super) struct Checked {
+    pub(super) replay: Replay,
+    pub(super) snapshot: Snapshot,
+    /// Of this very version.
+    pub(super) checksum: Option<Arc<VersionChecksum>>,
+    /// Of its checkpoint.
+    pub(super) said: Option<Said>,
+    /// Whether a disagreement is told to the host instead of being an error.
+    pub(super) warns: bool,
+}
+
+impl Batches for Checked {
+    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<RecordBatch>> {
+        if let Some(next) = self.replay.next_until(deadline) {
+            return Some(next);
+        }
+        let disagreements = match self.disagreements() {
+            Ok(disagreements) => disagreements,
+            Err(e) => return Some(Err(e)),
+        };
+        if self.warns {
+            let events = self.snapshot.engine().events();
+            disagreements.iter().for_each(|text| events.tell(EventLevel::Warning, text));
+            return None;
+        }
+        disagreements.into_iter().next().map(|text| Err(Error::corrupt(text)))
+    }
+}
+
+impl Checked {
+    fn disagreements(&self) -> Result<Vec<String>> {
+        let totals = self.replay.totals();
+        let mut found = Vec::new();
+        let mut compare = |file: &str, what: &str, counted: u64, by: &str, said: Option<u64>| {
+            if let Some(said) = said.filter(|&said| said != counted) {
+                found.push(format!("{file}: {counted} {what} where {by} says {said}"));
+            }
+        };
+        if let Some(said) = &self.said {
+            let (name, adds) = (&said.name, totals.checkpoint_adds);
+            if let Some((rows, size)) = said.rows {
+                compare(name, "actions", rows, path::LAST_CHECKPOINT, Some(size));
+            }
+            compare(name, "adds", adds, path::LAST_CHECKPOINT, said.adds);
+            compare(name, "adds", adds, "its checkpointMetadata", said.own_adds);
+            let (actions, by) = (totals.sidecar_actions, "its checkpointMetadata");
+            compare(name, "actions in sidecars", actions, by, said.sidecar_actions);
+        }
+        let Some(checksum) = &self.checksum else { return Ok(found) };
+        // "Readers MAY use Version Checksums to validate table state integrity",
+        // and then "SHOULD surface the discrepancy to users via error messaging".
+        let name = path::checksum(self.snapshot.version());
+        let log = format!("the log up to version {}", self.snapshot.version());
+        let files = &checksum.files;
+        compare(&log, "live files", totals.files, &name, Some(files.num_files));
+        compare(&log, "bytes of live files", totals.bytes, &name, Some(files.size_bytes));
+        let (protocol, metadata) = self.snapshot.logged()?;
+        if checksum.protocol.as_ref().is_some_and(|said| !is_same(said, &protocol)) {
+            found.push(format!("{log}: another protocol than {name} says"));
+        }
+        if checksum.metadata.as_ref().is_some_and(|said| *said != metadata) {
+            found.push(format!("{log}: another metaData than {name} says"));
+        }
+        Ok(found)
+    }
+}
+
+/// Whether two protocols ask the same; their lists of features are sets.
+fn is_same(one: &Protocol, other: &Protocol) -> bool {
+    let sorted = |protocol: &Protocol| {
+        let mut protocol = protocol.clone();
+        let Protocol { reader_features, writer_features, .. } = &mut protocol;
+        [reader_features, writer_features].into_iter().flatten().for_each(|names| names.sort());
+        protocol
+    };
+    sorted(one) == sorted(other)
+}
