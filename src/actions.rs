@@ -400,12 +400,13 @@ pub(crate) fn decode_path<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result
     if is_plain_path(raw) {
         return Ok(raw);
     }
-    let decoded: &[u8] = if memchr::memchr(b'%', raw).is_some() {
+    let path = without_file_scheme(raw);
+    let decoded: &[u8] = if memchr::memchr(b'%', path).is_some() {
         scratch.clear();
-        scratch.extend(percent_encoding::percent_decode(raw));
+        scratch.extend(percent_encoding::percent_decode(path));
         scratch
     } else {
-        raw
+        path
     };
     let bad = |what: &str| {
         Err(Error::corrupt(format!("path \"{}\" {what}", escaped(&String::from_utf8_lossy(raw)))))
@@ -421,11 +422,34 @@ pub(crate) fn decode_path<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result
     {
         return bad("climbs out of the table with \"..\"");
     }
-    Ok(match decoded.strip_prefix(b"file:") {
-        Some(rest) if rest.starts_with(b"///") => &rest[2..],
-        Some(rest) if rest.starts_with(b"/") && !rest.starts_with(b"//") => rest,
-        _ => decoded,
-    })
+    Ok(decoded)
+}
+
+/// `raw` without a scheme that only says the local file system.
+///
+/// Spark compares paths as Java URIs. There a scheme may be in any case, an
+/// empty authority is none, and one that names a host, `localhost` too, is
+/// another place: Hadoop does not read it as local. The scheme is looked for
+/// before decoding, because `file%3A/x` is a file of the table, not `/x`.
+fn without_file_scheme(raw: &[u8]) -> &[u8] {
+    if !has_file_scheme(raw) {
+        return raw;
+    }
+    let path = &raw[FILE_SCHEME.len()..];
+    match path {
+        [b'/', b'/', b'/', ..] => &path[2..],
+        [b'/', b'/', ..] => raw,
+        [b'/', ..] => path,
+        _ => raw,
+    }
+}
+
+const FILE_SCHEME: &[u8] = b"file:";
+
+fn has_file_scheme(raw: &[u8]) -> bool {
+    // The colon first: that one byte sorts out nearly every path.
+    raw.get(FILE_SCHEME.len() - 1) == Some(&b':')
+        && raw[..FILE_SCHEME.len()].eq_ignore_ascii_case(FILE_SCHEME)
 }
 
 /// Whether `raw` is a path of which [`decode_path`] would change and refuse
@@ -442,7 +466,7 @@ fn is_plain_path(raw: &[u8]) -> bool {
         after_dot = dots >> (LANES - 1) & 1 != 0;
         pairs == 0 && special.to_bitmask() == 0
     };
-    if raw.is_empty() || raw.starts_with(b"file:") {
+    if raw.is_empty() || has_file_scheme(raw) {
         return false;
     }
     if !blocks.by_ref().all(|block| is_plain(block.try_into().unwrap_or([0; LANES]))) {
@@ -494,16 +518,48 @@ mod tests {
                 }
             }
         }
-        assert!(!is_plain_path(b"") && !is_plain_path(b"file:/a"));
+        assert!(!is_plain_path(b"") && !is_plain_path(b"file:/a") && !is_plain_path(b"FiLe:/a"));
     }
 
     #[test]
     fn the_spellings_of_a_local_uri_are_one_path() {
-        for raw in ["/x/y", "file:/x/y", "file:///x/y", "file:///x%2Fy"] {
-            assert_eq!(decoded(raw).unwrap(), "/x/y");
+        for raw in [
+            "/x/y",
+            "file:/x/y",
+            "file:///x/y",
+            "file:///x%2Fy",
+            "%2Fx/y",
+            "FILE:/x/y",
+            "File:///x/y",
+        ] {
+            assert_eq!(decoded(raw).unwrap(), "/x/y", "{raw}");
         }
-        assert_eq!(decoded("file://host/x").unwrap(), "file://host/x");
         assert_eq!(decoded("s3://bucket/x").unwrap(), "s3://bucket/x");
+        // Names that only begin like it.
+        for raw in ["file", "file:", "file:x", "files:/x", "filer/x"] {
+            assert_eq!(decoded(raw).unwrap(), raw);
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_named_host_is_not_the_local_one() {
+        for raw in ["file://host/x", "file://localhost/x", "FILE://localhost/x", "file://"] {
+            assert_eq!(decoded(raw).unwrap(), raw);
+        }
+    }
+
+    #[test]
+    fn a_percent_encoded_scheme_is_a_name_of_the_table() {
+        assert_eq!(decoded("file%3A/x").unwrap(), "file:/x");
+        assert_eq!(decoded("%66ile:///x").unwrap(), "file:///x");
+        assert_eq!(decoded("file:%2Fx").unwrap(), "file:/x");
+    }
+
+    #[test]
+    fn a_local_uri_is_checked_as_its_path_is() {
+        for raw in ["file:/../x", "FILE:///a/%2e%2e/x", "file:///a%00b"] {
+            assert!(decoded(raw).is_err(), "{raw}");
+        }
     }
 
     #[test]
