@@ -517,6 +517,10 @@ struct engine_str engine_snapshot_table_root(const struct engine_snapshot *snaps
  The table's schema, with logical column names, as an Arrow schema: a struct
  with one child for each column.
 
+ A child's metadata has what the log says of the column, where it says more
+ than name, type and nullability: the JSON object DELTA:metadata, and the id
+ that column mapping gave it as PARQUET:field_id.
+
  On success the caller owns *out and calls out->release(out) when done; it
  may outlive the snapshot. On failure out->release is NULL.
  */

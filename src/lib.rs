@@ -99,7 +99,9 @@ pub use features::{FEATURES, Feature, Support};
 pub use scan::{
     BatchStream, CancelHandle, DEFAULT_FILE_COLUMNS, FILE_COLUMNS, Progress, ProgressHandle, Scan,
 };
-pub use schema::{ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType};
+pub use schema::{
+    ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType, TypeChange,
+};
 pub use snapshot::{CatalogCommit, Origin, Snapshot, SnapshotBuilder, Source};
 pub use span::{Span, SpanKind};
 pub use storage::{FileStat, Storage};

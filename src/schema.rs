@@ -9,16 +9,16 @@
 //! What is not understood is kept or refused, never guessed: field metadata is
 //! carried along untouched, an unknown type is an error that names its column.
 
+mod arrow_schema;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::Arc;
 
-use arrow::datatypes::{
-    DataType as ArrowType, Field, FieldRef, Fields, IntervalUnit, Schema, TimeUnit,
-};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result, escaped};
+
+pub(crate) use arrow_schema::arrow_type;
 
 /// Bytes of one schema's JSON. A schema of `FIELDS_MAX` fields fits.
 const TEXT_BYTES_MAX: usize = 64 << 20;
@@ -34,9 +34,10 @@ const DEPTH_MAX: usize = 100;
 const ID: &str = "delta.columnMapping.id";
 const PHYSICAL_NAME: &str = "delta.columnMapping.physicalName";
 const MAPPING_MODE: &str = "delta.columnMapping.mode";
+const NESTED_IDS: &str = "delta.columnMapping.nested.ids";
 const TYPE_CHANGES: &str = "delta.typeChanges";
-/// Where Arrow's Parquet reader and writer keep a column's field id.
-const ARROW_FIELD_ID: &str = "PARQUET:field_id";
+/// Where Spark keeps the type of a column declared `char(n)` or `varchar(n)`.
+pub(crate) const CHAR_VARCHAR_TYPE: &str = "__CHAR_VARCHAR_TYPE_STRING";
 
 /// A struct: the columns of a table, or the fields of a struct column.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +55,9 @@ pub struct StructField {
     pub data_type: DataType,
     /// Whether a value may be null.
     pub nullable: bool,
-    /// The column's metadata, as in the log.
+    /// The column's metadata, as in the log. A column whose type there is
+    /// `char(n)` or `varchar(n)` has that text under Spark's key for it,
+    /// `__CHAR_VARCHAR_TYPE_STRING`.
     pub metadata: Map<String, Value>,
 }
 
@@ -129,6 +132,19 @@ pub struct MapType {
     pub value_contains_null: bool,
 }
 
+/// A change of a column's type ("Type Change Metadata").
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TypeChange<'a> {
+    /// The type before.
+    pub from: DataType,
+    /// The type after.
+    pub to: DataType,
+    /// What of the column changed: empty for the column itself, else the way to an
+    /// array's `element` or a map's `key` or `value`, with dots: `element.value`.
+    pub field_path: &'a str,
+}
+
 /// How the columns of data files are found ("Column Mapping").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ColumnMappingMode {
@@ -167,7 +183,7 @@ impl StructType {
                 Error::corrupt(format!("schema: not valid JSON: {}", escaped(&e.to_string())))
             }
         })?;
-        match (Parser { path: Vec::new(), fields: 0 }).data_type(&value)? {
+        match Place::default().data_type(&value)? {
             DataType::Struct(schema) => Ok(schema),
             other => Err(Error::corrupt(format!("schema: expected a struct, found {other}"))),
         }
@@ -176,6 +192,21 @@ impl StructType {
     /// The schema as a `schemaString`. Reading it again gives an equal schema.
     pub fn to_json(&self) -> String {
         struct_to_value(self).to_string()
+    }
+
+    /// Two names of this struct's fields that do not differ in more than case, in
+    /// words. "Schema Serialization Format": all column names must be unique
+    /// regardless of casing. Spark holds nested fields to the same rule.
+    fn names_alike(&self) -> Option<String> {
+        let mut seen: HashMap<String, &str> = HashMap::with_capacity(self.fields.len());
+        self.fields.iter().find_map(|field| {
+            let first = seen.insert(field.name.to_lowercase(), &field.name)?;
+            Some(format!(
+                "column names must differ in more than case, found '{}' and '{}'",
+                escaped(first),
+                escaped(&field.name)
+            ))
+        })
     }
 
     /// The field of this name, as spelt or else regardless of case.
@@ -203,13 +234,16 @@ impl StructField {
         if mode == ColumnMappingMode::None {
             return Ok(&self.name);
         }
-        match self.metadata.get(PHYSICAL_NAME) {
-            Some(Value::String(name)) if !name.is_empty() => Ok(name),
-            _ => Err(Error::corrupt(format!(
+        self.own_physical_name().ok_or_else(|| {
+            Error::corrupt(format!(
                 "schema column {}: column mapping is on, but {PHYSICAL_NAME} is missing",
                 escaped(&self.name)
-            ))),
-        }
+            ))
+        })
+    }
+
+    fn own_physical_name(&self) -> Option<&str> {
+        self.metadata.get(PHYSICAL_NAME)?.as_str().filter(|name| !name.is_empty())
     }
 
     /// The column's id (`delta.columnMapping.id`), if it has one.
@@ -272,19 +306,17 @@ impl fmt::Display for DataType {
 
 // ---- JSON to types ----
 
-/// Where the parser is, for messages, and how much it has built.
-struct Parser<'a> {
+/// Where a schema that is being read stands, for messages and bounds, and how
+/// much of it there is already.
+#[derive(Default)]
+struct Place<'a> {
     path: Vec<&'a str>,
     fields: usize,
 }
 
-impl<'a> Parser<'a> {
+impl<'a> Place<'a> {
     fn data_type(&mut self, value: &'a Value) -> Result<DataType> {
-        if self.path.len() > DEPTH_MAX {
-            return Err(Error::limit(format!(
-                "schema: types nest more than {DEPTH_MAX} levels deep"
-            )));
-        }
+        self.check_depth()?;
         let object = match value {
             Value::String(name) => {
                 return primitive(name).map_err(|problem| match problem {
@@ -315,6 +347,9 @@ impl<'a> Parser<'a> {
                 value_type: self.child("value", "valueType", object)?,
                 value_contains_null: self.flag("valueContainsNull", object)?,
             }))),
+            // The protocol's example of "Variant Data Type" has an element's type
+            // so, against the plain name of a column's; Spark writes the name.
+            Some("variant") => Ok(DataType::Variant),
             Some(other) => Err(Error::unsupported(format!(
                 "schema{}: type '{}' is not supported",
                 self.place(),
@@ -328,25 +363,13 @@ impl<'a> Parser<'a> {
         let Some(Value::Array(values)) = object.get("fields") else {
             return Err(self.corrupt("a struct without a list of 'fields'".into()));
         };
-        self.fields += values.len();
-        if self.fields > FIELDS_MAX {
-            return Err(Error::limit(format!("schema: more than {FIELDS_MAX} fields")));
-        }
+        self.count_fields(values.len())?;
         let fields = values.iter().map(|v| self.field(v)).collect::<Result<Vec<_>>>()?;
-
-        // "Schema Serialization Format": all column names must be unique
-        // regardless of casing. Spark holds nested fields to the same rule.
-        let mut seen: HashMap<String, &str> = HashMap::with_capacity(fields.len());
-        for field in &fields {
-            if let Some(first) = seen.insert(field.name.to_lowercase(), &field.name) {
-                return Err(self.corrupt(format!(
-                    "column names must differ in more than case, found '{}' and '{}'",
-                    escaped(first),
-                    escaped(&field.name)
-                )));
-            }
+        let schema = StructType { fields };
+        match schema.names_alike() {
+            Some(problem) => Err(self.corrupt(problem)),
+            None => Ok(schema),
         }
-        Ok(StructType { fields })
     }
 
     fn field(&mut self, value: &'a Value) -> Result<StructField> {
@@ -354,15 +377,15 @@ impl<'a> Parser<'a> {
             return Err(self.corrupt("a field without the text 'name'".into()));
         };
         self.path.push(name);
-        let Some(data_type) = value.get("type") else {
+        let Some(declared) = value.get("type") else {
             return Err(self.corrupt("a field without 'type'".into()));
         };
-        let data_type = self.data_type(data_type)?;
+        let data_type = self.data_type(declared)?;
         let Some(nullable) = value.get("nullable").and_then(Value::as_bool) else {
             return Err(self.corrupt("a field without the boolean 'nullable'".into()));
         };
         // The protocol lists `metadata` as a map; Spark also reads fields without.
-        let metadata = match value.get("metadata") {
+        let mut metadata = match value.get("metadata") {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(metadata)) => metadata.clone(),
             Some(other) => {
@@ -371,6 +394,10 @@ impl<'a> Parser<'a> {
                 );
             }
         };
+        // As Spark does where it takes such a type for a string.
+        if data_type == DataType::String && *declared != DataType::String.to_string() {
+            metadata.entry(CHAR_VARCHAR_TYPE).or_insert_with(|| declared.clone());
+        }
         self.path.pop();
         Ok(StructField { name: name.to_owned(), data_type, nullable, metadata })
     }
@@ -400,6 +427,23 @@ impl<'a> Parser<'a> {
                 Err(self.corrupt(format!("expected a boolean '{key}', found {}", kind_of(other))))
             }
         }
+    }
+
+    fn check_depth(&self) -> Result<()> {
+        if self.path.len() > DEPTH_MAX {
+            return Err(Error::limit(format!(
+                "schema: types nest more than {DEPTH_MAX} levels deep"
+            )));
+        }
+        Ok(())
+    }
+
+    fn count_fields(&mut self, more: usize) -> Result<()> {
+        self.fields += more;
+        if self.fields > FIELDS_MAX {
+            return Err(Error::limit(format!("schema: more than {FIELDS_MAX} fields")));
+        }
+        Ok(())
     }
 
     fn corrupt(&self, problem: String) -> Error {
@@ -540,78 +584,6 @@ fn type_to_value(data_type: &DataType) -> Value {
     }
 }
 
-// ---- types to Arrow ----
-
-/// The Arrow schema of a table's rows, under its logical names.
-pub(crate) fn to_arrow(schema: &StructType) -> Schema {
-    Schema::new(arrow_fields(schema))
-}
-
-/// The Arrow type of a column's values.
-pub(crate) fn arrow_type(data_type: &DataType) -> ArrowType {
-    match data_type {
-        DataType::String => ArrowType::Utf8,
-        DataType::Long => ArrowType::Int64,
-        DataType::Integer => ArrowType::Int32,
-        DataType::Short => ArrowType::Int16,
-        DataType::Byte => ArrowType::Int8,
-        DataType::Float => ArrowType::Float32,
-        DataType::Double => ArrowType::Float64,
-        // Both are at most 38 (see `decimal`); a field built by hand may say
-        // more, and Arrow refuses that where arrays are built.
-        DataType::Decimal { precision, scale } => {
-            ArrowType::Decimal128(*precision, i8::try_from(*scale).unwrap_or(i8::MAX))
-        }
-        DataType::Boolean => ArrowType::Boolean,
-        DataType::Binary => ArrowType::Binary,
-        DataType::Date => ArrowType::Date32,
-        DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        DataType::TimestampNtz => ArrowType::Timestamp(TimeUnit::Microsecond, None),
-        DataType::Void => ArrowType::Null,
-        DataType::Variant => ArrowType::Struct(Fields::from(vec![
-            Field::new("metadata", ArrowType::Binary, false),
-            Field::new("value", ArrowType::Binary, false),
-        ])),
-        DataType::IntervalYearMonth => ArrowType::Interval(IntervalUnit::YearMonth),
-        DataType::IntervalDayTime => ArrowType::Duration(TimeUnit::Microsecond),
-        DataType::Struct(schema) => ArrowType::Struct(arrow_fields(schema)),
-        DataType::Array(array) => {
-            ArrowType::List(arrow_field("element", &array.element_type, array.contains_null))
-        }
-        DataType::Map(map) => {
-            let entries = Fields::from(vec![
-                arrow_field("key", &map.key_type, false),
-                arrow_field("value", &map.value_type, map.value_contains_null),
-            ]);
-            let entries = Field::new("key_value", ArrowType::Struct(entries), false);
-            ArrowType::Map(Arc::new(entries), false)
-        }
-    }
-}
-
-fn arrow_fields(schema: &StructType) -> Fields {
-    schema
-        .fields
-        .iter()
-        .map(|field| {
-            let arrow = arrow_field(&field.name, &field.data_type, field.nullable);
-            match field.column_mapping_id() {
-                Some(id) => {
-                    let id = (ARROW_FIELD_ID.to_owned(), id.to_string());
-                    Arc::new(Field::clone(&arrow).with_metadata(HashMap::from([id])))
-                }
-                None => arrow,
-            }
-        })
-        .collect()
-}
-
-fn arrow_field(name: &str, data_type: &DataType, nullable: bool) -> FieldRef {
-    // A void column holds nothing but nulls, whatever its schema claims.
-    let nullable = nullable || *data_type == DataType::Void;
-    Arc::new(Field::new(name, arrow_type(data_type), nullable))
-}
-
 // ---- type widening ----
 
 /// The first type change recorded in `schema` that this library cannot undo
@@ -628,19 +600,18 @@ fn first_change<'a>(schema: &'a StructType, path: &mut Vec<&'a str>) -> Option<S
         path.push(&field.name);
         // "Type Change Metadata": a change inside an array or a map is recorded
         // at the nearest struct field, so only fields are looked at.
-        if let Some(changes) = field.metadata.get(TYPE_CHANGES) {
-            let found = match changes {
-                Value::Array(changes) => changes.iter().find_map(|c| unsupported_change(c, path)),
-                Value::Null => None,
-                other => Some(format!(
-                    "column {}: expected a list of type changes, found {}",
-                    escaped(&path.join(".")),
-                    kind_of(other)
-                )),
-            };
-            if found.is_some() {
-                return found;
-            }
+        let found = match field.recorded_type_changes() {
+            Ok(changes) => changes.into_iter().find(|c| !is_readable_change(&c.from, &c.to)).map(
+                |TypeChange { from, to, field_path }| {
+                    let inner = [field_path].into_iter().filter(|inner| !inner.is_empty());
+                    let column = path.iter().copied().chain(inner).collect::<Vec<_>>().join(".");
+                    format!("column {}: type change from {from} to {to}", escaped(&column))
+                },
+            ),
+            Err(e) => Some(format!("column {}: {}", escaped(&path.join(".")), e.message())),
+        };
+        if found.is_some() {
+            return found;
         }
         if let Some(found) = first_change_within(&field.data_type, path) {
             return Some(found);
@@ -670,24 +641,45 @@ fn first_change_within<'a>(data_type: &'a DataType, path: &mut Vec<&'a str>) -> 
     found
 }
 
-fn unsupported_change(change: &Value, path: &[&str]) -> Option<String> {
-    let side = |key| match change.get(key) {
-        Some(Value::String(name)) => (primitive(name).ok(), escaped(name)),
-        Some(other) => (None, escaped(&other.to_string())),
-        None => (None, "nothing".to_owned()),
+impl StructField {
+    /// The changes of this column's type since its oldest files, in the order they
+    /// were made (`delta.typeChanges`, "Type Change Metadata").
+    ///
+    /// # Errors
+    /// `CorruptLog` where that is no list of changes, `Unsupported` where a type of
+    /// it is not known. Both name the column.
+    pub fn type_changes(&self) -> Result<Vec<TypeChange<'_>>> {
+        self.recorded_type_changes()
+            .map_err(|e| e.at(format!("schema column {}", escaped(&self.name))))
+    }
+
+    fn recorded_type_changes(&self) -> Result<Vec<TypeChange<'_>>> {
+        match self.metadata.get(TYPE_CHANGES) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(changes)) => changes.iter().map(type_change).collect(),
+            Some(other) => Err(Error::corrupt(format!(
+                "expected a list of type changes, found {}",
+                kind_of(other)
+            ))),
+        }
+    }
+}
+
+fn type_change(change: &Value) -> Result<TypeChange<'_>> {
+    let text = |key| match change.get(key).and_then(Value::as_str) {
+        Some(text) => Ok(text),
+        None => Err(Error::corrupt(format!("a type change without the text '{key}'"))),
     };
-    let (from, from_name) = side("fromType");
-    let (to, to_name) = side("toType");
-    if let (Some(from), Some(to)) = (from, to)
-        && is_readable_change(&from, &to)
-    {
-        return None;
+    let (from, to) = (text("fromType")?, text("toType")?);
+    let field_path = change.get("fieldPath").map_or(Ok(""), |_| text("fieldPath"))?;
+    match (primitive(from), primitive(to)) {
+        (Ok(from), Ok(to)) => Ok(TypeChange { from, to, field_path }),
+        _ => Err(Error::unsupported(format!(
+            "type change from {} to {}",
+            escaped(from),
+            escaped(to)
+        ))),
     }
-    let mut column = path.join(".");
-    if let Some(inner) = change.get("fieldPath").and_then(Value::as_str) {
-        column = format!("{column}.{inner}");
-    }
-    Some(format!("column {}: type change from {from_name} to {to_name}", escaped(&column)))
 }
 
 /// The supported type changes of "Type Widening".
@@ -779,6 +771,39 @@ mod tests {
         assert_eq!(named("char(3)").unwrap(), DataType::String);
         assert_eq!(named("interval month").unwrap(), DataType::IntervalYearMonth);
         assert_eq!(named("interval hour to minute").unwrap(), DataType::IntervalDayTime);
+    }
+
+    #[test]
+    fn a_variant_is_read_as_a_name_and_as_the_protocols_example_has_it() {
+        assert_eq!(type_of(r#"{"type":"variant"}"#).unwrap(), DataType::Variant);
+        let array = r#"{"type":"array","elementType":{"type":"variant"},"containsNull":false}"#;
+        let DataType::Array(array) = type_of(array).unwrap() else { panic!("no array") };
+        assert_eq!(array.element_type, DataType::Variant);
+        assert!(named("Variant").is_err());
+    }
+
+    #[test]
+    fn the_declared_length_of_a_text_column_is_kept_where_spark_keeps_it() {
+        let kept = |data_type: &str, metadata: &str| {
+            let field = format!(
+                r#"{{"name":"c","type":{data_type},"nullable":true,"metadata":{metadata}}}"#
+            );
+            schema_of(&field).unwrap().fields[0].metadata.get(CHAR_VARCHAR_TYPE).cloned()
+        };
+        assert_eq!(kept(r#""varchar(20)""#, "{}"), Some(json!("varchar(20)")));
+        assert_eq!(kept(r#""char(3)""#, "{}"), Some(json!("char(3)")));
+        assert_eq!(kept(r#""string""#, "{}"), None);
+        assert_eq!(kept(r#""long""#, "{}"), None);
+        let spark = r#"{"__CHAR_VARCHAR_TYPE_STRING":"varchar(5)"}"#;
+        assert_eq!(kept(r#""string""#, spark), Some(json!("varchar(5)")));
+        assert_eq!(kept(r#""varchar(20)""#, spark), Some(json!("varchar(5)")));
+    }
+
+    #[test]
+    fn a_map_that_does_not_say_may_have_null_values() {
+        let map = r#"{"type":"map","keyType":"string","valueType":"long"}"#;
+        let DataType::Map(map) = type_of(map).unwrap() else { panic!("no map") };
+        assert!(map.value_contains_null);
     }
 
     #[test]
@@ -909,41 +934,6 @@ mod tests {
     }
 
     #[test]
-    fn arrow_types_keep_names_nullability_and_field_ids() {
-        let schema = schema_of(
-            r#"
-            {"name":"id","type":"long","nullable":false,"metadata":
-                {"delta.columnMapping.id":7,"delta.columnMapping.physicalName":"p","comment":"c"}},
-            {"name":"m","type":{"type":"map","keyType":"string","valueType":
-                {"type":"array","elementType":"decimal(10,2)","containsNull":false},
-                "valueContainsNull":true},"nullable":true,"metadata":{}},
-            {"name":"v","type":"variant","nullable":true,"metadata":{}},
-            {"name":"n","type":"void","nullable":false,"metadata":{}}"#,
-        )
-        .unwrap();
-        let arrow = to_arrow(&schema);
-
-        let id = arrow.field(0);
-        assert_eq!((id.name().as_str(), id.is_nullable()), ("id", false));
-        assert_eq!(id.metadata(), &HashMap::from([(ARROW_FIELD_ID.to_owned(), "7".to_owned())]));
-        let list =
-            ArrowType::List(Arc::new(Field::new("element", ArrowType::Decimal128(10, 2), false)));
-        let entries = ArrowType::Struct(Fields::from(vec![
-            Field::new("key", ArrowType::Utf8, false),
-            Field::new("value", list, true),
-        ]));
-        let entries = Arc::new(Field::new("key_value", entries, false));
-        assert_eq!(arrow.field(1).data_type(), &ArrowType::Map(entries, false));
-        assert!(arrow.field(1).metadata().is_empty());
-        let variant = Fields::from(vec![
-            Field::new("metadata", ArrowType::Binary, false),
-            Field::new("value", ArrowType::Binary, false),
-        ]);
-        assert_eq!(arrow.field(2).data_type(), &ArrowType::Struct(variant));
-        assert_eq!(arrow.field(3), &Field::new("n", ArrowType::Null, true));
-    }
-
-    #[test]
     fn a_physical_name_is_demanded_where_columns_are_mapped() {
         let mut field = StructField::new("logical", DataType::Long, true);
         assert_eq!(field.physical_name(ColumnMappingMode::None).unwrap(), "logical");
@@ -1030,10 +1020,42 @@ mod tests {
     }
 
     #[test]
+    fn a_columns_type_changes_are_listed_in_order() {
+        let mut field = StructField::new("c", DataType::Long, true);
+        assert_eq!(field.type_changes().unwrap(), []);
+        let changes = json!([
+            { "fromType": "short", "toType": "integer", "tableVersion": 3 },
+            { "fromType": "decimal(6, 2)", "toType": "decimal(10,4)", "fieldPath": "element.value" },
+        ]);
+        field.metadata.insert(TYPE_CHANGES.to_owned(), changes);
+        let decimal = |precision, scale| DataType::Decimal { precision, scale };
+        let (from, to) = (decimal(6, 2), decimal(10, 4));
+        assert_eq!(
+            field.type_changes().unwrap(),
+            [
+                TypeChange { from: DataType::Short, to: DataType::Integer, field_path: "" },
+                TypeChange { from, to, field_path: "element.value" },
+            ]
+        );
+    }
+
+    #[test]
     fn a_malformed_list_of_type_changes_is_not_taken_for_none() {
-        for changes in [json!("x"), json!([1]), json!([{ "fromType": "byte" }])] {
+        for (changes, kind) in [
+            (json!("x"), ErrorKind::CorruptLog),
+            (json!([1]), ErrorKind::CorruptLog),
+            (json!([{ "fromType": "byte" }]), ErrorKind::CorruptLog),
+            (
+                json!([{ "fromType": "byte", "toType": "long", "fieldPath": 1 }]),
+                ErrorKind::CorruptLog,
+            ),
+            (json!([{ "fromType": "byte", "toType": "huge" }]), ErrorKind::Unsupported),
+        ] {
             let mut field = StructField::new("c", DataType::Long, true);
             field.metadata.insert(TYPE_CHANGES.to_owned(), changes);
+            let error = field.type_changes().unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert!(error.message().starts_with("schema column c: "), "{error}");
             assert!(unsupported_type_change(&StructType { fields: vec![field] }).is_some());
         }
     }
@@ -1047,7 +1069,8 @@ mod tests {
             let back: Value = serde_json::from_str(&schema.to_json()).unwrap();
             assert_eq!(&back, expected, "{}", table.name);
             assert_eq!(StructType::from_json(&schema.to_json()).unwrap(), schema);
-            assert_eq!(to_arrow(&schema).fields().len(), schema.fields.len(), "{}", table.name);
+            let arrow = schema.to_arrow();
+            assert_eq!(StructType::from_arrow(&arrow).unwrap(), schema, "{}", table.name);
             assert_eq!(unsupported_type_change(&schema), None, "{}", table.name);
         }
     }

@@ -118,7 +118,7 @@ impl Snapshot {
         {
             return Err(Error::unsupported(format!("type change {change}")));
         }
-        let arrow_schema = Arc::new(schema::to_arrow(&schema));
+        let arrow_schema = schema.to_arrow();
         engine.events().tell(
             EventLevel::Debug,
             &format!(
@@ -170,7 +170,8 @@ impl Snapshot {
         &self.inner.schema
     }
 
-    /// The schema as an Arrow schema, with logical names.
+    /// The schema as an Arrow schema, with logical names: see
+    /// [`StructType::to_arrow`].
     pub fn arrow_schema(&self) -> SchemaRef {
         Arc::clone(&self.inner.arrow_schema)
     }
