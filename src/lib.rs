@@ -40,6 +40,7 @@
 //! | `delta_log` | what is in `_delta_log/`? |
 //! | `parquet_file` | where can a Parquet file be cut, and its text be read fast? |
 //! | `seen` | which logical files have newer actions? |
+//! | `declarations` | what does a table declare of its values, in SQL? |
 //! | `actions` | what is an action, and the key of a file? |
 //! | `features`, `partition_value`, `schema` | what may be read, and as which types? |
 //! | `storage` | where do bytes come from? |
@@ -66,6 +67,7 @@
 #[cfg(test)]
 mod acceptance_tables;
 mod actions;
+mod declarations;
 mod delta_log;
 mod engine;
 mod error;
@@ -92,6 +94,7 @@ mod utf8_array;
 pub use arrow;
 
 pub use actions::{Format, Metadata, Protocol, Txn};
+pub use declarations::Identity;
 pub use delta_log::checksum::{FileSizeHistogram, FileStatistics};
 pub use engine::{Engine, EngineBuilder, Event, EventLevel};
 pub use error::{Error, ErrorKind, Result};

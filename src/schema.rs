@@ -242,7 +242,7 @@ impl StructField {
         })
     }
 
-    fn own_physical_name(&self) -> Option<&str> {
+    pub(crate) fn own_physical_name(&self) -> Option<&str> {
         self.metadata.get(PHYSICAL_NAME)?.as_str().filter(|name| !name.is_empty())
     }
 

@@ -68,6 +68,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("parquet_file", &["storage", "memory", "utf8_array", "error"]),
     ("features", &["actions", "schema", "error"]),
+    ("declarations", &["actions", "schema", "error"]),
     ("seen", &["actions"]),
     ("actions", &["error"]),
     ("partition_value", &["schema", "error"]),
