@@ -13,17 +13,18 @@ const STAGED_DIR: &str = "_delta_log/_staged_commits";
 /// The pointer to a recent checkpoint, with its directory.
 pub(crate) const LAST_CHECKPOINT: &str = "_delta_log/_last_checkpoint";
 
-/// A file of the log that makes up a table's state.
+/// A file of the log that says something of a table's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LogFile {
     Commit,
     Checkpoint(CheckpointName),
-    /// The version's checksum.
-    Checksum,
-    /// The commits from this version on to `last`, reconciled.
+    /// The actions of the commits from the name's version to `last`, reconciled
+    /// ("Log Compaction Files").
     Compaction {
         last: u64,
     },
+    /// What a writer counted at a version ("Version Checksum File").
+    Checksum,
 }
 
 /// A checkpoint file's naming; the spec (V1, V2) is another axis, and only the
@@ -36,23 +37,21 @@ pub(crate) enum CheckpointName {
     Classic,
 }
 
-/// What `name`, without its directory, is, and its version. `None` for
-/// everything that is no part of a table's state: temporary files, checksums,
-/// compactions, strangers.
+/// What `name`, without its directory, is, and its version; of a compaction,
+/// its first. `None` for everything that says nothing of a table's state:
+/// temporary files, a file system's own checksums, strangers.
 pub(crate) fn parse(name: &str) -> Option<(u64, LogFile)> {
     let (version, rest) = name.split_once('.')?;
-    let version = parse_digits(version, 20)?;
-    // Versions are Java longs where they are written.
-    let version = u64::try_from(i64::try_from(version).ok()?).ok()?;
-    if rest == "json" {
-        return Some((version, LogFile::Commit));
-    }
-    if rest == "crc" {
-        return Some((version, LogFile::Checksum));
+    let version = parse_version(version)?;
+    match rest {
+        "json" => return Some((version, LogFile::Commit)),
+        "crc" => return Some((version, LogFile::Checksum)),
+        _ => {}
     }
     if let Some(last) = rest.strip_suffix(".compacted.json") {
-        let last = u64::try_from(i64::try_from(parse_digits(last, 20)?).ok()?).ok()?;
-        return (last > version).then_some((version, LogFile::Compaction { last }));
+        // "y must be greater than x".
+        let last = parse_version(last).filter(|&last| last > version)?;
+        return Some((version, LogFile::Compaction { last }));
     }
     let rest = rest.strip_prefix("checkpoint.")?;
     let name = match rest.split('.').collect::<Vec<_>>()[..] {
@@ -82,14 +81,15 @@ pub(crate) fn commit(version: u64) -> String {
     format!("{LOG_DIR}/{version:020}.json")
 }
 
-/// A compaction's name, with its directory.
-pub(crate) fn compaction(first: u64, last: u64) -> String {
-    format!("{LOG_DIR}/{first:020}.{last:020}.compacted.json")
-}
-
-/// A checksum's name, with its directory.
+/// A version checksum's name, with its directory.
 pub(crate) fn checksum(version: u64) -> String {
     format!("{LOG_DIR}/{version:020}.crc")
+}
+
+/// The name, with its directory, of the compaction of the commits from `first`
+/// to `last`.
+pub(crate) fn compaction(first: u64, last: u64) -> String {
+    format!("{LOG_DIR}/{first:020}.{last:020}.compacted.json")
 }
 
 /// The name, with its directory, of the staged commit that a catalog calls
@@ -97,8 +97,7 @@ pub(crate) fn checksum(version: u64) -> String {
 pub(crate) fn staged_commit(name: &str) -> Option<(u64, String)> {
     let bare = name.rsplit_once('/').map_or(name, |(_, bare)| bare);
     let (version, uuid) = bare.strip_suffix(".json")?.split_once('.')?;
-    let version = u64::try_from(i64::try_from(parse_digits(version, 20)?).ok()?).ok()?;
-    is_uuid(uuid).then(|| (version, format!("{STAGED_DIR}/{bare}")))
+    is_uuid(uuid).then_some((parse_version(version)?, format!("{STAGED_DIR}/{bare}")))
 }
 
 /// A checkpoint file's name, with its directory.
@@ -155,6 +154,11 @@ pub(crate) fn winning_checkpoint(names: &[CheckpointName]) -> Option<Vec<Checkpo
         .map(|same| same.iter().map(|&(of, part)| CheckpointName::Part { of, part }).collect())
 }
 
+/// Versions are Java longs where they are written.
+fn parse_version(text: &str) -> Option<u64> {
+    parse_digits(text, 20).filter(|&version| i64::try_from(version).is_ok())
+}
+
 fn parse_digits(text: &str, len: usize) -> Option<u64> {
     // `parse` alone would take a sign.
     (text.len() == len && text.bytes().all(|b| b.is_ascii_digit()))
@@ -187,7 +191,19 @@ mod tests {
             let bare = spelled.strip_prefix("_delta_log/").unwrap();
             assert_eq!(parse(bare), Some((10, LogFile::Checkpoint(name))), "{bare}");
         }
-        assert_eq!(parse("00000000000000000007.json"), Some((7, LogFile::Commit)));
+        for (spelled, file) in [
+            (commit(7), LogFile::Commit),
+            (checksum(7), LogFile::Checksum),
+            (compaction(7, 8), LogFile::Compaction { last: 8 }),
+        ] {
+            let bare = spelled.strip_prefix("_delta_log/").unwrap();
+            assert_eq!(parse(bare), Some((7, file)), "{bare}");
+        }
+        assert_eq!(checksum(7), "_delta_log/00000000000000000007.crc");
+        assert_eq!(
+            compaction(4, 6),
+            "_delta_log/00000000000000000004.00000000000000000006.compacted.json"
+        );
     }
 
     #[test]
@@ -197,8 +213,20 @@ mod tests {
             "000000000000000000035.json",
             "0000000000000000003+.json",
             "00000000000000000035.json.tmp",
+            "35.crc",
+            ".00000000000000000035.crc",
             ".00000000000000000035.json.crc",
+            "00000000000000000035.json.crc",
+            "00000000000000000035.crc.crc",
+            "00000000000000000035.checkpoint.parquet.crc",
+            ".00000000000000000001.00000000000000000003.compacted.json",
+            "00000000000000000001.3.compacted.json",
+            "1.00000000000000000003.compacted.json",
             "00000000000000000003.00000000000000000003.compacted.json",
+            "00000000000000000003.00000000000000000001.compacted.json",
+            "00000000000000000001.00000000000000000003.compacted.json.tmp",
+            "00000000000000000001.00000000000000000003.compacted.parquet",
+            "00000000000000000001.compacted.json",
             "00000000000000000035.80a083e8-7026-4e79-81be-64bd76c43a11.json",
             "00000000000000000035.checkpoint.0000000000.0000000003.parquet",
             "00000000000000000035.checkpoint.0000000004.0000000003.parquet",
@@ -214,6 +242,11 @@ mod tests {
         assert_eq!(parse("99999999999999999999.json"), None);
         assert_eq!(parse("09223372036854775808.json"), None);
         assert!(parse("09223372036854775807.json").is_some());
+        assert_eq!(parse("99999999999999999999.crc"), None);
+        let compaction = |last: &str| parse(&format!("00000000000000000000.{last}.compacted.json"));
+        assert_eq!(compaction("99999999999999999999"), None);
+        assert_eq!(compaction("09223372036854775808"), None);
+        assert!(compaction("09223372036854775807").is_some());
     }
 
     #[test]
