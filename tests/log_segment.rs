@@ -510,3 +510,19 @@ fn what_was_survived_is_told_to_the_host() {
     // It does not matter to a version before it.
     assert_eq!(warnings_of(&table, 0), [""; 0]);
 }
+
+#[test]
+fn a_torn_hint_is_told_and_the_whole_log_is_listed() {
+    // The checksum is that of version 3: a reader saw two texts at once.
+    let torn = r#"{"version":1,"size":5,"checksum":"9c1b912de93a35ea47fdce7224326bd7"}"#;
+    let table = five_commits_and_two_checkpoints().last_checkpoint(torn);
+    assert_eq!(table.live_files(), ALL);
+    let told = warnings_of(&table, 4);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("_last_checkpoint is not used: its checksum"), "{told:?}");
+
+    let whole = torn.replace("\"version\":1", "\"version\":3");
+    let table = five_commits_and_two_checkpoints().last_checkpoint(&whole);
+    assert_eq!(table.live_files(), ALL);
+    assert_eq!(warnings_of(&table, 4), [""; 0]);
+}

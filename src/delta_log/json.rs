@@ -153,6 +153,27 @@ impl<'a> Cursor<'a> {
         Ok(Some(key))
     }
 
+    /// Steps over the `[` that begins a list.
+    pub(crate) fn begin_list(&mut self) -> Scan<()> {
+        self.expect(b'[', "a list")
+    }
+
+    /// Whether an item of a list is next: false after its `]`. `first` begins as
+    /// true and is the caller's to keep.
+    pub(crate) fn next_item(&mut self, first: &mut bool) -> Scan<bool> {
+        match self.peek() {
+            Some(b']') => {
+                self.pos += 1;
+                return Ok(false);
+            }
+            Some(b',') if !*first => self.pos += 1,
+            _ if *first => {}
+            _ => return Err(self.expected("',' or ']'")),
+        }
+        *first = false;
+        Ok(true)
+    }
+
     /// Steps over `null` if it is next, and says whether it was.
     pub(crate) fn null(&mut self) -> Scan<bool> {
         if self.peek() != Some(b'n') {

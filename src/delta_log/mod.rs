@@ -1,6 +1,7 @@
 //! The only code that knows what is in `_delta_log/`.
 //!
 //! `path` names its files, `segment` chooses those that make up one version,
+//! `last_checkpoint` says where to begin, `checksum` what a writer counted at one,
 //! `commit` and `checkpoint` decode them to the same actions, `checkpoint_adds`
 //! those that are millions. `json` is the cursor that walks a line, `add_columns`
 //! the columns it fills, `stats_parsed` the statistics that are no text yet.
@@ -11,6 +12,7 @@ pub(crate) mod checkpoint_adds;
 pub(crate) mod checksum;
 pub(crate) mod commit;
 mod json;
+mod last_checkpoint;
 pub(crate) mod path;
 pub(crate) mod segment;
 mod stats_parsed;

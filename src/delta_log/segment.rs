@@ -11,8 +11,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Deserialize;
 
+use super::last_checkpoint::{self, CheckpointCounts, LastCheckpoint};
 use super::path::{self, CheckpointName, LogFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::Storage;
@@ -25,7 +25,7 @@ pub(crate) struct CheckpointFiles {
     pub(crate) names: Vec<String>,
     pub(crate) is_json: bool,
     /// What `_last_checkpoint` says of it, where it speaks of this one.
-    pub(crate) said: Option<LastCheckpoint>,
+    pub(crate) said: Option<CheckpointCounts>,
 }
 
 /// A commit of a segment.
@@ -88,18 +88,6 @@ pub(crate) struct Catalog {
     /// Ratified commits, oldest first, without a gap. They count in place of
     /// what may be published under the same version.
     pub(crate) commits: Vec<CommitFile>,
-}
-
-/// What this reader uses of `_last_checkpoint` ("Last Checkpoint File Schema"):
-/// where a listing may begin, and what the checkpoint must then hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct LastCheckpoint {
-    version: u64,
-    /// The number of actions.
-    pub(crate) size: Option<u64>,
-    pub(crate) num_of_add_files: Option<u64>,
-    parts: Option<usize>,
 }
 
 /// What one listing of the log showed.
@@ -169,15 +157,13 @@ impl LogSegment {
     /// not reach its version.
     pub(crate) fn find(storage: &dyn Storage, request: &Request) -> Result<LogSegment> {
         let limit = request.limit()?;
-        let hint =
-            last_checkpoint(storage).filter(|hint| limit.is_none_or(|limit| hint.version <= limit));
         let mut warnings = Vec::new();
-        if let Some(hint) = hint {
+        if let Some(hint) = hint(storage, limit, &mut warnings) {
             let listing = Listing::new(storage, hint.version, limit, request)?;
             // A hint that is older than the newest checkpoint is still a good
             // place to begin; one without a complete checkpoint behind it is not.
             if let Some(mut checkpoint) = listing.newest_checkpoint(request) {
-                checkpoint.said = hint.said_of(&checkpoint);
+                checkpoint.said = listing.is_meant(&hint, &checkpoint).then_some(hint.counts);
                 return listing.segment(Some(checkpoint), limit, request, warnings);
             }
             // Where its checkpoint is unreadable, that has been told already.
@@ -204,17 +190,17 @@ impl LogSegment {
         // Staged commits are published, and then deleted where they were.
         let is_plain = self.commits.iter().all(CommitFile::is_published);
         // A checkpoint between the own one and this version is only found there.
-        let hint = last_checkpoint(storage)
-            .filter(|hint| limit.is_none_or(|limit| hint.version <= limit))
-            .filter(|hint| own.is_none_or(|own| hint.version > own));
-        if goes_back || !is_plain || hint.is_some() {
+        let mut warnings = Vec::new();
+        let hint = hint(storage, limit, &mut warnings);
+        let is_newer = hint.is_some_and(|hint| own.is_none_or(|own| hint.version > own));
+        if goes_back || !is_plain || is_newer {
             return LogSegment::find(storage, request);
         }
         let mut listing = Listing::new(storage, self.version, limit, request)?;
         if let Some(checkpoint) = listing.newest_checkpoint(request)
             && own.is_none_or(|own| checkpoint.version > own)
         {
-            return listing.segment(Some(checkpoint), limit, request, Vec::new());
+            return listing.segment(Some(checkpoint), limit, request, warnings);
         }
         // A log in which this version is no more is another one.
         let is_there = own == Some(self.version)
@@ -228,7 +214,7 @@ impl LogSegment {
         listing.compactions.sort_unstable_by_key(|&(first, last)| (last, first));
         listing.compactions.dedup();
         listing.checksum = listing.checksum.max(self.checksum);
-        listing.segment(self.checkpoint.clone(), limit, request, Vec::new())
+        listing.segment(self.checkpoint.clone(), limit, request, warnings)
     }
 
     /// What stands for the commits of `versions`, newest first, compactions in
@@ -272,13 +258,17 @@ impl LogSegment {
     }
 }
 
-impl LastCheckpoint {
-    /// Itself, if it speaks of `checkpoint`.
-    fn said_of(self, checkpoint: &CheckpointFiles) -> Option<LastCheckpoint> {
-        let is_same =
-            checkpoint.version == self.version && checkpoint.names.len() == self.parts.unwrap_or(1);
-        is_same.then_some(self)
-    }
+/// What `_last_checkpoint` says, unless that is about a version beyond `limit`.
+fn hint(
+    storage: &dyn Storage,
+    limit: Option<u64>,
+    warnings: &mut Vec<String>,
+) -> Option<LastCheckpoint> {
+    let hint = last_checkpoint::read(storage).unwrap_or_else(|why| {
+        warnings.push(why);
+        None
+    });
+    hint.filter(|hint| limit.is_none_or(|limit| hint.version <= limit))
 }
 
 impl Listing {
@@ -347,6 +337,19 @@ impl Listing {
         })
     }
 
+    /// Whether `hint` speaks of `checkpoint`, and not of another at its version
+    /// that holds the same files in another number of actions.
+    fn is_meant(&self, hint: &LastCheckpoint, checkpoint: &CheckpointFiles) -> bool {
+        let names_another = hint.v2_name.as_ref().is_some_and(|name| {
+            let listed = self.checkpoints.get(&hint.version);
+            listed.is_some_and(|listed| listed.contains(name))
+                && checkpoint.names != [path::checkpoint(hint.version, name)]
+        });
+        checkpoint.version == hint.version
+            && checkpoint.names.len() == hint.parts.unwrap_or(1)
+            && !names_another
+    }
+
     fn segment(
         self,
         checkpoint: Option<CheckpointFiles>,
@@ -412,10 +415,4 @@ impl Listing {
             self.checksum.filter(|&checksum| checksum + 1 >= first && checksum <= version);
         Ok(LogSegment { version, checkpoint, commits, compactions, checksum, warnings })
     }
-}
-
-/// What `_last_checkpoint` says. The file is optional and may
-/// be missing, half-written or no file at all: nothing wrong with it is an error.
-fn last_checkpoint(storage: &dyn Storage) -> Option<LastCheckpoint> {
-    serde_json::from_slice(&storage.read(path::LAST_CHECKPOINT).ok()?).ok()
 }
