@@ -43,6 +43,7 @@
 //! | `declarations` | what does a table declare of its values, in SQL? |
 //! | `actions` | what is an action, and the key of a file? |
 //! | `features`, `partition_value`, `schema` | what may be read, and as which types? |
+//! | `properties` | what do a table's properties say? |
 //! | `storage` | where do bytes come from? |
 //! | `engine` | which pool, which defaults? |
 //! | `read_ahead` | how do units decode ahead, in order, within bounds? |
@@ -77,6 +78,7 @@ mod ffi;
 mod memory;
 mod parquet_file;
 mod partition_value;
+mod properties;
 mod read_ahead;
 mod replay;
 mod scan;
@@ -99,6 +101,10 @@ pub use delta_log::checksum::{FileSizeHistogram, FileStatistics};
 pub use engine::{Engine, EngineBuilder, Event, EventLevel};
 pub use error::{Error, ErrorKind, Result};
 pub use features::{FEATURES, Feature, Support};
+pub use properties::{
+    CLUSTERING_DOMAIN, KnownProperty, PROPERTIES, Property, PropertyKind, PropertyValue,
+    ROW_TRACKING_DOMAIN, TableProperties, clustering_columns, row_id_high_water_mark,
+};
 pub use scan::{
     BatchStream, CancelHandle, DEFAULT_FILE_COLUMNS, FILE_COLUMNS, Progress, ProgressHandle, Scan,
 };
