@@ -13,6 +13,7 @@ pub use open::{CatalogCommit, SnapshotBuilder};
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
@@ -26,7 +27,10 @@ use crate::delta_log::segment::{CommitFile, Compaction, Stretch};
 use crate::engine::{Engine, EventLevel};
 use crate::error::{Error, ErrorKind, Result, escaped};
 use crate::features;
-use crate::schema::{self, ColumnMappingMode, StructType};
+use crate::properties::{
+    self, CLUSTERING_DOMAIN, PropertyValue, ROW_TRACKING_DOMAIN, TableProperties,
+};
+use crate::schema::{self, ColumnMappingMode, DataType, StructType};
 use crate::span::{Label, SpanKind};
 use crate::storage::Storage;
 use log::{ApplicationState, Log, Prior};
@@ -236,17 +240,32 @@ impl Snapshot {
     /// What each application last committed ("Transaction Identifiers"), by
     /// its id. The first call reads the log for it.
     ///
+    /// Where the table sets `delta.setTransactionRetentionDuration`, those that
+    /// have not been updated for longer are gone, as in Spark; so are then those
+    /// that do not say when they were.
+    ///
     /// # Errors
-    /// As [`Engine::snapshot`].
-    pub fn txns(&self) -> Result<&BTreeMap<String, Txn>> {
-        Ok(&self.state()?.txns)
+    /// As [`Engine::snapshot`]; `CorruptLog` where that property is no interval.
+    pub fn txns(&self) -> Result<BTreeMap<&str, &Txn>> {
+        let retention = self.properties().get("delta.setTransactionRetentionDuration")?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let oldest = match retention {
+            Some(PropertyValue::Interval { micros }) => Some(now.saturating_sub(micros / 1000)),
+            _ => None,
+        };
+        let is_kept = |txn: &Txn| {
+            oldest.is_none_or(|oldest| txn.last_updated.is_some_and(|updated| updated > oldest))
+        };
+        let txns = self.state()?.txns.iter().filter(|(_, txn)| is_kept(txn));
+        Ok(txns.map(|(app_id, txn)| (app_id.as_str(), txn)).collect())
     }
 
     /// The version that application `app_id` last committed, `None` if it
     /// never did; else as [`txns`](Self::txns).
     ///
     /// # Errors
-    /// As [`Engine::snapshot`].
+    /// As [`txns`](Self::txns).
     pub fn txn_version(&self, app_id: &str) -> Result<Option<i64>> {
         Ok(self.txns()?.get(app_id).map(|txn| txn.version))
     }
@@ -258,6 +277,61 @@ impl Snapshot {
         }
         let state = Arc::new(self.inner.log.look_up(KINDS, 0)?.into_state());
         Ok(self.inner.state.get_or_init(|| state))
+    }
+
+    /// The table's properties by name, with the defaults of those that are not
+    /// set ("Table Properties"). What is set stands in
+    /// [`metadata`](Self::metadata), those of no known name too.
+    pub fn properties(&self) -> TableProperties<'_> {
+        TableProperties::new(&self.metadata().configuration)
+    }
+
+    /// The columns that the table is clustered by: the logical names on the way
+    /// to each ("Clustered Table"). `None` where it is not clustered; empty
+    /// where it is to be, by no column yet. The first call reads the log for it.
+    ///
+    /// # Errors
+    /// As [`Engine::snapshot`]; `CorruptLog` where they are no columns.
+    pub fn clustering_columns(&self) -> Result<Option<Vec<Vec<String>>>> {
+        let Some(configuration) = self.domain_metadata()?.get(CLUSTERING_DOMAIN) else {
+            return Ok(None);
+        };
+        let columns = properties::clustering_columns(configuration)?;
+        let logical = |path: Vec<String>| {
+            let mut fields = Some(&self.inner.schema.fields);
+            path.iter()
+                .map(|physical| {
+                    let mut candidates = fields.into_iter().flatten();
+                    let field = candidates.find(|field| {
+                        field
+                            .physical_name(self.column_mapping())
+                            .is_ok_and(|name| name == physical)
+                    });
+                    let field = field.ok_or_else(|| {
+                        Error::corrupt(format!(
+                            "metadata domain {CLUSTERING_DOMAIN}: the schema has no column \"{}\"",
+                            escaped(&path.join("."))
+                        ))
+                    })?;
+                    fields = match &field.data_type {
+                        DataType::Struct(inner) => Some(&inner.fields),
+                        _ => None,
+                    };
+                    Ok(field.name.clone())
+                })
+                .collect::<Result<Vec<_>>>()
+        };
+        columns.into_iter().map(logical).collect::<Result<_>>().map(Some)
+    }
+
+    /// The highest row id that was given out ("Row Tracking"); `None` where the
+    /// table tracks no rows. The first call reads the log for it.
+    ///
+    /// # Errors
+    /// As [`Engine::snapshot`]; `CorruptLog` where it is no number.
+    pub fn row_id_high_water_mark(&self) -> Result<Option<i64>> {
+        let configuration = self.domain_metadata()?.get(ROW_TRACKING_DOMAIN);
+        configuration.map(|text| properties::row_id_high_water_mark(text)).transpose()
     }
 
     /// Numbers and sizes of the live files, where this version has a checksum
