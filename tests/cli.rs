@@ -504,6 +504,43 @@ fn snapshot_is_one_json_object_on_one_line() {
 }
 
 #[test]
+fn snapshot_says_where_its_parts_come_from_and_what_they_cost() {
+    let table = TestTable::of_columns(&[("id", "long")], &[])
+        .commit([add("a", 1)])
+        .commit([json!({"txn": {"appId": "app", "version": 7}})]);
+    let out = stdout_of(&["snapshot", table.path(), "--format", "json"]);
+    let snapshot: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(snapshot["txns"]["app"]["version"], 7);
+    let origin = &snapshot["origin"];
+    assert_eq!(origin["protocol"], "commit 0");
+    assert_eq!(origin["checkpoint"], Value::Null);
+    assert_eq!(origin["commits"], 3);
+    assert_eq!(origin["files_read"], 3);
+    assert!(origin["bytes_read"].as_u64().unwrap() > 0);
+
+    let out = stdout_of(&["snapshot", table.path()]);
+    let found = "found          protocol from commit 0; metadata from commit 0; domain metadata \
+                 from the whole log; txns from the whole log";
+    assert!(out.lines().any(|line| line == found), "{out}");
+    assert!(out.lines().any(|line| line == "log            3 commits"), "{out}");
+}
+
+#[test]
+fn properties_are_printed_with_their_defaults() {
+    let table = TestTable::of_columns(&[("id", "long")], &[]);
+    let out = stdout_of(&["properties", table.path()]);
+    for line in ["delta.appendOnly = false  (set)", "delta.checkpointInterval = 10  (default)"] {
+        assert!(out.lines().any(|l| l == line), "no line `{line}` in\n{out}");
+    }
+    let out = stdout_of(&["properties", table.path(), "--format", "json"]);
+    let properties: Value = serde_json::from_str(&out).unwrap();
+    let append_only = json!({"value": "false", "is_set": true});
+    assert_eq!(properties["delta.appendOnly"], append_only);
+    let interval = json!({"value": "10", "is_set": false});
+    assert_eq!(properties["delta.checkpointInterval"], interval);
+}
+
+#[test]
 fn the_demo_makes_a_table_and_lists_all_of_it() {
     let output = run(&["demo", "--files", "1000"]);
     assert!(output.status.success(), "{}", stderr(&output));

@@ -1,23 +1,21 @@
-//! `snapshot` and `schema`: what one version of a table says of itself.
+//! `snapshot`, `schema` and `properties`: what one version of a table says of
+//! itself.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use clap::{Args, ValueEnum};
-use delta_engine::{Engine, ErrorKind, Snapshot};
+use delta_engine::{ErrorKind, Snapshot, Source};
 use serde_json::{Value, json};
 
 use crate::Failure;
+use crate::table::{self, Table};
 use crate::text::{printable, utc_from_millis};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// The table: a path or a file:// URL
-    table: String,
-
-    /// Look at this version of the table instead of the latest
-    #[arg(long, value_name = "N")]
-    version: Option<u64>,
+    #[command(flatten)]
+    table: Table,
 
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -35,11 +33,7 @@ enum Format {
 
 impl Arguments {
     fn open(&self) -> Result<Snapshot, Failure> {
-        let engine = Engine::new()?;
-        Ok(match self.version {
-            Some(version) => engine.snapshot_at(&self.table, version)?,
-            None => engine.snapshot(&self.table)?,
-        })
+        self.table.open(&table::engine().build()?)
     }
 }
 
@@ -49,6 +43,40 @@ pub(crate) fn snapshot(arguments: &Arguments) -> Result<(), Failure> {
     match arguments.format {
         Format::Json => print(&description.to_string()),
         Format::Table => print(snapshot_text(&description).trim_end()),
+    }
+}
+
+/// Prints the properties that the table has, known ones with their defaults too.
+pub(crate) fn properties(arguments: &Arguments) -> Result<(), Failure> {
+    let snapshot = arguments.open()?;
+    let set = &snapshot.metadata().configuration;
+    let mut rows: Vec<(String, Option<String>, &str)> = Vec::new();
+    for known in snapshot.properties().iter() {
+        let how = if known.is_set { "set" } else { "default" };
+        rows.push((known.property.name.to_owned(), known.value.map(str::to_owned), how));
+    }
+    for (name, value) in set {
+        if rows.iter().all(|(known, ..)| known != name) {
+            rows.push((name.clone(), Some(value.clone()), "set"));
+        }
+    }
+    rows.sort();
+    match arguments.format {
+        Format::Json => {
+            let row = |(name, value, how): (String, Option<String>, &str)| {
+                (name, json!({"value": value, "is_set": how == "set"}))
+            };
+            print(&Value::Object(rows.into_iter().map(row).collect()).to_string())
+        }
+        Format::Table => {
+            let mut out = String::new();
+            for (name, value, how) in &rows {
+                // What has no default and is not set is not worth a line.
+                let Some(value) = value else { continue };
+                let _ = writeln!(out, "{} = {}  ({how})", printable(name), printable(value));
+            }
+            print(out.trim_end())
+        }
     }
 }
 
@@ -82,6 +110,29 @@ fn describe(snapshot: &Snapshot) -> Result<Value, Failure> {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
     };
+    let domain_metadata = snapshot.domain_metadata()?;
+    let txns: serde_json::Map<_, _> = snapshot
+        .txns()?
+        .into_iter()
+        .map(|(app_id, txn)| {
+            let txn = json!({"version": txn.version, "last_updated": txn.last_updated});
+            (app_id.to_owned(), txn)
+        })
+        .collect();
+    let constraints: serde_json::Map<_, _> = metadata
+        .check_constraints()
+        .into_iter()
+        .map(|(name, expression)| (name.to_owned(), json!(expression)))
+        .collect();
+    let statistics = snapshot.file_statistics().map(|files| {
+        json!({
+            "num_files": files.num_files,
+            "size_bytes": files.size_bytes,
+            "num_deletion_vectors": files.num_deletion_vectors,
+            "num_deleted_records": files.num_deleted_records,
+        })
+    });
+    let origin = snapshot.origin();
     Ok(json!({
         "table_root": snapshot.table_root(),
         "version": snapshot.version(),
@@ -104,8 +155,36 @@ fn describe(snapshot: &Snapshot) -> Result<Value, Failure> {
         "columns": snapshot.arrow_schema().fields().len(),
         "partition_columns": metadata.partition_columns,
         "configuration": metadata.configuration,
-        "domain_metadata": snapshot.domain_metadata()?,
+        "domain_metadata": domain_metadata,
+        "txns": txns,
+        "check_constraints": constraints,
+        "clustering_columns": snapshot.clustering_columns()?,
+        "row_id_high_water_mark": snapshot.row_id_high_water_mark()?,
+        "file_statistics": statistics,
+        "origin": {
+            "protocol": source(origin.protocol),
+            "metadata": source(origin.metadata),
+            "domain_metadata": origin.domain_metadata.map(source),
+            "txns": origin.txns.map(source),
+            "checkpoint": origin.checkpoint,
+            "commits": origin.commits,
+            "compactions": origin.compactions,
+            "checksum": origin.checksum,
+            "files_read": origin.files_read,
+            "bytes_read": origin.bytes_read,
+        },
     }))
+}
+
+/// Where a part was found, in words.
+fn source(source: Source) -> String {
+    match source {
+        Source::Commit(version) => format!("commit {version}"),
+        Source::Compaction(version) => format!("compaction up to {version}"),
+        Source::Checksum(version) => format!("checksum of {version}"),
+        Source::Checkpoint(version) => format!("checkpoint of {version}"),
+        _ => "the whole log".to_owned(),
+    }
 }
 
 /// The description for a person: a line each, nothing said of what is absent.
@@ -148,10 +227,47 @@ fn snapshot_text(description: &Value) -> String {
     line("columns", &description["columns"].to_string());
     line("partitions", &list(&description["partition_columns"]).unwrap_or("none".to_owned()));
 
+    if let Some(columns) = description["clustering_columns"].as_array() {
+        let columns: Vec<_> = columns.iter().filter_map(Value::as_array).collect();
+        let dotted =
+            |path: &&Vec<Value>| path.iter().filter_map(text).collect::<Vec<_>>().join(".");
+        let columns: Vec<_> = columns.iter().map(dotted).collect();
+        line(
+            "clustered by",
+            &if columns.is_empty() { "none".to_owned() } else { columns.join(", ") },
+        );
+    }
+    if let Some(mark) = text(&description["row_id_high_water_mark"]) {
+        line("row ids up to", &mark);
+    }
+    let files = &description["file_statistics"];
+    if files.is_object() {
+        line("files", &format!("{} of {} bytes", files["num_files"], files["size_bytes"]));
+    }
+    let origin = &description["origin"];
+    let mut log = match origin["checkpoint"].as_u64() {
+        Some(version) => format!("checkpoint of {version}, {} commits", origin["commits"]),
+        None => format!("{} commits", origin["commits"]),
+    };
+    if origin["compactions"] != 0 {
+        let _ = write!(log, ", {} compactions", origin["compactions"]);
+    }
+    if let Some(version) = text(&origin["checksum"]) {
+        let _ = write!(log, ", checksum of {version}");
+    }
+    line("log", &log);
+    let found = ["protocol", "metadata", "domain_metadata", "txns"].map(|part| {
+        format!("{} from {}", part.replace('_', " "), text(&origin[part]).unwrap_or_default())
+    });
+    line("found", &found.join("; "));
+    line("read", &format!("{} files, {} bytes", origin["files_read"], origin["bytes_read"]));
+
     let sections = [
         ("format options", &description["format"]["options"]),
         ("properties", &description["configuration"]),
+        ("check constraints", &description["check_constraints"]),
         ("domain metadata", &description["domain_metadata"]),
+        ("transactions", &description["txns"]),
     ];
     for (title, section) in sections {
         let Some(entries) = section.as_object().filter(|entries| !entries.is_empty()) else {

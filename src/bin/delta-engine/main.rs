@@ -11,8 +11,10 @@ mod describe;
 mod files;
 #[path = "../../../benches/log_shapes/mod.rs"]
 mod log_shapes;
+mod output;
 mod recording;
 mod summary;
+mod table;
 mod text;
 mod timeline;
 mod values;
@@ -41,6 +43,8 @@ enum Command {
     Snapshot(describe::Arguments),
     /// Prints the schema of a table
     Schema(describe::Arguments),
+    /// Prints the table properties in force, and which of them are set
+    Properties(describe::Arguments),
     /// Makes a table in a temporary folder, and lists it
     Demo(demo::Arguments),
 }
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Command::Files(arguments) => files::run(&arguments, started),
         Command::Snapshot(arguments) => describe::snapshot(&arguments),
         Command::Schema(arguments) => describe::schema(&arguments),
+        Command::Properties(arguments) => describe::properties(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
     match outcome {
