@@ -182,8 +182,15 @@ impl LogSegment {
     }
 
     /// As [`find`](Self::find), by a listing that begins where this segment
-    /// ends: what is new decides what it costs.
-    pub(crate) fn newer(&self, storage: &dyn Storage, request: &Request) -> Result<LogSegment> {
+    /// ends: what is new decides what it costs. `newest_size` is the size that
+    /// its newest commit had, where that is known. Says too whether it is the
+    /// same log: else nothing that is known of this segment holds for the other.
+    pub(crate) fn newer(
+        &self,
+        storage: &dyn Storage,
+        request: &Request,
+        newest_size: Option<u64>,
+    ) -> Result<(LogSegment, bool)> {
         let limit = request.limit()?;
         let own = self.checkpoint.as_ref().map(|checkpoint| checkpoint.version);
         let goes_back = limit.is_some_and(|limit| limit < self.version);
@@ -193,28 +200,29 @@ impl LogSegment {
         let mut warnings = Vec::new();
         let hint = hint(storage, limit, &mut warnings);
         let is_newer = hint.is_some_and(|hint| own.is_none_or(|own| hint.version > own));
-        if goes_back || !is_plain || is_newer {
-            return LogSegment::find(storage, request);
+        // A log in which this version is no more, or is another, is another log.
+        let is_same = match storage.stat(&path::commit(self.version)) {
+            Ok(stat) => newest_size.is_none_or(|size| stat.size == size),
+            // Clean-up may leave a checkpoint without its commit.
+            Err(e) if e.kind() == ErrorKind::NotFound => own == Some(self.version),
+            Err(e) => return Err(e),
+        };
+        if goes_back || !is_plain || is_newer || !is_same {
+            return Ok((LogSegment::find(storage, request)?, is_same));
         }
-        let mut listing = Listing::new(storage, self.version, limit, request)?;
-        if let Some(checkpoint) = listing.newest_checkpoint(request)
-            && own.is_none_or(|own| checkpoint.version > own)
-        {
-            return listing.segment(Some(checkpoint), limit, request, warnings);
+        let mut listing = match Listing::of_next(storage, self.version, limit, request)? {
+            Some(listing) => listing,
+            None => Listing::new(storage, self.version + 1, limit, request)?,
+        };
+        if let Some(checkpoint) = listing.newest_checkpoint(request) {
+            return Ok((listing.segment(Some(checkpoint), limit, request, warnings)?, true));
         }
-        // A log in which this version is no more is another one.
-        let is_there = own == Some(self.version)
-            || listing.commits.first().is_some_and(|first| first.version == self.version);
-        if !is_there {
-            return LogSegment::find(storage, request);
-        }
-        let before = self.commits.iter().filter(|commit| commit.version < self.version);
-        listing.commits.splice(0..0, before.cloned());
+        listing.commits.splice(0..0, self.commits.iter().cloned());
         listing.compactions.extend(&self.compactions);
         listing.compactions.sort_unstable_by_key(|&(first, last)| (last, first));
         listing.compactions.dedup();
         listing.checksum = listing.checksum.max(self.checksum);
-        listing.segment(self.checkpoint.clone(), limit, request, warnings)
+        Ok((listing.segment(self.checkpoint.clone(), limit, request, warnings)?, true))
     }
 
     /// What stands for the commits of `versions`, newest first, compactions in
@@ -319,6 +327,37 @@ impl Listing {
         listing.compactions.sort_unstable_by_key(|&(first, last)| (last, first));
         listing.compactions.dedup();
         Ok(listing)
+    }
+
+    /// The few commits that may have come after `version`, asked for by name
+    /// where a listing would cost the whole directory. `None` where it is better
+    /// listed: there are many, or a catalog says which count.
+    fn of_next(
+        storage: &dyn Storage,
+        version: u64,
+        limit: Option<u64>,
+        request: &Request,
+    ) -> Result<Option<Listing>> {
+        const AT_MOST: u64 = 16;
+        if storage.lists_from() || request.catalog.is_some() {
+            return Ok(None);
+        }
+        let is_there = |name: &str| match storage.stat(name) {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        };
+        let mut listing = Listing::default();
+        for next in version + 1..=version + AT_MOST {
+            if limit.is_some_and(|limit| next > limit) || !is_there(&path::commit(next))? {
+                let newest = listing.commits.last().map_or(version, |commit| commit.version);
+                listing.checksum =
+                    Some(newest).filter(|&v| is_there(&path::checksum(v)).unwrap_or(false));
+                return Ok(Some(listing));
+            }
+            listing.commits.push(CommitFile::published(next));
+        }
+        Ok(None)
     }
 
     /// "For time travel, the checkpoint used must not be newer than the time

@@ -50,6 +50,8 @@ pub(super) struct Log {
     pub(super) storage: Arc<Metered>,
     pub(super) segment: LogSegment,
     pub(super) request: Request,
+    /// Whether the storage can be opened again by its root.
+    pub(super) is_local: bool,
     /// The segment whose checkpoint could be opened: another one where that of
     /// `segment` is unreadable.
     readable: OnceLock<Arc<Readable>>,
@@ -222,6 +224,7 @@ impl Log {
         storage: Arc<Metered>,
         segment: LogSegment,
         request: Request,
+        is_local: bool,
         prior: Option<Prior>,
     ) -> Log {
         let readable = prior.as_ref().and_then(|prior| prior.readable.clone());
@@ -234,6 +237,7 @@ impl Log {
             storage,
             segment,
             request,
+            is_local,
             readable: readable.map(|r| OnceLock::from(Arc::new(r))).unwrap_or_default(),
             checksum: OnceLock::new(),
             prior,

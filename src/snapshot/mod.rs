@@ -12,7 +12,7 @@ pub use log::Source;
 pub use open::{CatalogCommit, SnapshotBuilder};
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::datatypes::SchemaRef;
@@ -373,10 +373,10 @@ impl Snapshot {
     /// The texts of the segment's commits, newest first, with what the open
     /// kept of them, which is given once; and its checkpoint, opened.
     pub(crate) fn take_log(&self) -> Result<(Vec<CommitText>, Option<Arc<Checkpoint>>)> {
-        let Inner { log, read, .. } = &*self.inner;
+        let log = &self.inner.log;
         let (readable, _) = log.readable(&[])?;
         let segment = &readable.segment;
-        let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.read();
         let mut kept = std::mem::take(&mut *read);
         let _watch = log.engine.pool().watch(|| Label::new(SpanKind::List, path::LOG_DIR));
         let mut text = |name: Arc<str>, version, inline: Option<Bytes>| {
@@ -450,6 +450,10 @@ impl Snapshot {
                 self.version()
             ))),
         }
+    }
+
+    fn read(&self) -> MutexGuard<'_, HashMap<Arc<str>, LogText>> {
+        self.inner.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a refresh need not look for again.

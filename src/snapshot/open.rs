@@ -1,7 +1,7 @@
 //! Which version of which table is to be opened.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -134,25 +134,38 @@ impl SnapshotBuilder {
         let SnapshotBuilder { engine, table, version, catalog } = self;
         let catalog = catalog.map(|(version, commits)| catalog_of(version, commits)).transpose()?;
         let request = Request { version, catalog, avoid: Vec::new() };
-        let (storage, old) = match table {
-            Table::At(table) => (storage::open(&table, engine.memory())?, None),
-            Table::In(storage) => (storage, None),
-            Table::Of(old) => (Arc::clone(old.inner.log.storage.inner()), Some(old)),
+        let at = |table: &str| storage::open(table, engine.memory());
+        let (storage, is_local, old) = match table {
+            Table::At(table) => (at(&table)?, true, None),
+            Table::In(storage) => (storage, false, None),
+            Table::Of(old) => {
+                let log = &old.inner.log;
+                // Files that are kept open may have been replaced since.
+                let storage = match log.is_local {
+                    true => at(log.storage.root())?,
+                    false => Arc::clone(log.storage.inner()),
+                };
+                (storage, log.is_local, Some(old))
+            }
         };
         let storage = Arc::new(Metered::new(storage));
         let watch = engine.pool().watch(|| Label::new(SpanKind::List, path::LOG_DIR));
-        let segment = match &old {
-            None => LogSegment::find(storage.as_ref(), &request)?,
-            Some(old) => old.inner.log.segment.newer(storage.as_ref(), &request)?,
+        let (segment, old) = match old {
+            None => (LogSegment::find(storage.as_ref(), &request)?, None),
+            Some(old) => {
+                let segment = &old.inner.log.segment;
+                let newest = segment.commits.last();
+                let size = newest.and_then(|commit| Some(old.read().get(&commit.name)?.size));
+                let (segment, is_same) = segment.newer(storage.as_ref(), &request, size)?;
+                // An older version is no base for a newer one.
+                let old = Some(old).filter(|old| is_same && old.version() <= segment.version);
+                (segment, old)
+            }
         };
         drop(watch);
-        // An older version was never a base for a newer one.
-        let old = old.filter(|old| old.version() <= segment.version);
-        let read = old.as_ref().map_or_else(HashMap::new, |old| {
-            old.inner.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        });
+        let read = old.as_ref().map_or_else(HashMap::new, |old| old.read().clone());
         let prior = old.map(|old| old.prior());
-        Snapshot::new(Log::new(&engine, storage, segment, request, prior), read)
+        Snapshot::new(Log::new(&engine, storage, segment, request, is_local, prior), read)
     }
 }
 

@@ -208,6 +208,10 @@ impl Storage for LocalStorage {
         Ok(())
     }
 
+    fn lists_from(&self) -> bool {
+        false
+    }
+
     fn read_head(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
         let (file, metadata) = self.file(name)?;
         let size = metadata.len();

@@ -41,6 +41,13 @@ pub trait Storage: Send + Sync {
     /// directory. An error of `visit` ends the listing and is returned.
     fn list(&self, dir: &str, from: &str, visit: &mut dyn FnMut(&str) -> Result<()>) -> Result<()>;
 
+    /// Whether a listing costs what comes from `from` on, as in an object store.
+    /// Where it costs the whole directory, a refresh asks for the next files by
+    /// their names instead.
+    fn lists_from(&self) -> bool {
+        true
+    }
+
     /// The first `limit` bytes of a file, or the whole of one that has no
     /// more, and its size. A storage that can do it in one request should.
     fn read_head(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
@@ -114,6 +121,10 @@ impl Metered {
 impl Storage for Metered {
     fn list(&self, dir: &str, from: &str, visit: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
         self.inner.list(dir, from, visit)
+    }
+
+    fn lists_from(&self) -> bool {
+        self.inner.lists_from()
     }
 
     fn read_head(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
