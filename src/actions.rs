@@ -222,10 +222,10 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A field of the `add` action that a decoder can fill a column with
+/// A field of a file action that a decoder can fill a column with
 /// ("Add File and Remove File").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AddField {
+pub(crate) enum FileField {
     Path,
     Size,
     ModificationTime,
@@ -241,41 +241,41 @@ pub(crate) enum AddField {
     ClusteringProvider,
 }
 
-impl AddField {
+impl FileField {
     pub(crate) const COUNT: usize = 12;
 
-    pub(crate) const ALL: [AddField; AddField::COUNT] = [
-        AddField::Path,
-        AddField::Size,
-        AddField::ModificationTime,
-        AddField::PartitionValues,
-        AddField::Stats,
-        AddField::NumRecords,
-        AddField::DeletionVector,
-        AddField::Tags,
-        AddField::DataChange,
-        AddField::BaseRowId,
-        AddField::DefaultRowCommitVersion,
-        AddField::ClusteringProvider,
+    pub(crate) const ALL: [FileField; FileField::COUNT] = [
+        FileField::Path,
+        FileField::Size,
+        FileField::ModificationTime,
+        FileField::PartitionValues,
+        FileField::Stats,
+        FileField::NumRecords,
+        FileField::DeletionVector,
+        FileField::Tags,
+        FileField::DataChange,
+        FileField::BaseRowId,
+        FileField::DefaultRowCommitVersion,
+        FileField::ClusteringProvider,
     ];
 
     /// The column's type. All strings are UTF-8 as the log has them, escapes
     /// of JSON resolved and nothing else.
     pub(crate) fn data_type(self) -> DataType {
         match self {
-            AddField::Path | AddField::Stats | AddField::ClusteringProvider => DataType::Utf8,
-            AddField::Size
-            | AddField::NumRecords
-            | AddField::BaseRowId
-            | AddField::DefaultRowCommitVersion => DataType::Int64,
-            AddField::ModificationTime => {
+            FileField::Path | FileField::Stats | FileField::ClusteringProvider => DataType::Utf8,
+            FileField::Size
+            | FileField::NumRecords
+            | FileField::BaseRowId
+            | FileField::DefaultRowCommitVersion => DataType::Int64,
+            FileField::ModificationTime => {
                 DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
             }
-            AddField::DataChange => DataType::Boolean,
-            AddField::PartitionValues | AddField::Tags => {
+            FileField::DataChange => DataType::Boolean,
+            FileField::PartitionValues | FileField::Tags => {
                 DataType::Map(Arc::new(Field::new("key_value", string_entry(), false)), false)
             }
-            AddField::DeletionVector => DataType::Struct(deletion_vector_fields()),
+            FileField::DeletionVector => DataType::Struct(deletion_vector_fields()),
         }
     }
 }
@@ -299,37 +299,37 @@ pub(crate) fn deletion_vector_fields() -> Fields {
     ])
 }
 
-/// A set of [`AddField`]s.
+/// A set of [`FileField`]s.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct AddFields(u16);
+pub(crate) struct FileFields(u16);
 
-impl AddFields {
-    pub(crate) fn has(self, field: AddField) -> bool {
+impl FileFields {
+    pub(crate) fn has(self, field: FileField) -> bool {
         self.0 & (1 << field as u16) != 0
     }
 
-    pub(crate) fn insert(&mut self, field: AddField) {
+    pub(crate) fn insert(&mut self, field: FileField) {
         self.0 |= 1 << field as u16;
     }
 }
 
-impl FromIterator<AddField> for AddFields {
-    fn from_iter<I: IntoIterator<Item = AddField>>(fields: I) -> Self {
-        let mut set = AddFields::default();
+impl FromIterator<FileField> for FileFields {
+    fn from_iter<I: IntoIterator<Item = FileField>>(fields: I) -> Self {
+        let mut set = FileFields::default();
         fields.into_iter().for_each(|field| set.insert(field));
         set
     }
 }
 
-/// Decoded `add` actions, a row each: the columns of the wanted fields.
+/// Decoded file actions, a row each: the columns of the wanted fields.
 #[derive(Debug, Clone)]
-pub(crate) struct AddColumns {
+pub(crate) struct FileColumns {
     pub(crate) rows: usize,
-    pub(crate) columns: [Option<ArrayRef>; AddField::COUNT],
+    pub(crate) columns: [Option<ArrayRef>; FileField::COUNT],
 }
 
-impl AddColumns {
-    pub(crate) fn column(&self, field: AddField) -> Result<&ArrayRef> {
+impl FileColumns {
+    pub(crate) fn column(&self, field: FileField) -> Result<&ArrayRef> {
         self.columns[field as usize]
             .as_ref()
             .ok_or_else(|| Error::bug(format!("column {field:?} was not decoded")))

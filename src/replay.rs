@@ -18,7 +18,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder,
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
 
-use crate::actions::{ActionKey, AddColumns, AddField, AddFields, KeyHasher};
+use crate::actions::{ActionKey, FileColumns, FileField, FileFields, KeyHasher};
 use crate::delta_log::checkpoint::{Checkpoint, Part, SidecarFile};
 use crate::delta_log::checkpoint_adds::{AddReader, CheckpointAdds, Step};
 use crate::delta_log::commit::{self, CommitText, FileActions, LogText, TextSlice};
@@ -32,7 +32,7 @@ use crate::span::{Label, SpanKind};
 use crate::storage::Storage;
 
 /// Makes a consumer's batch of decoded adds.
-pub(crate) type Project = dyn Fn(&AddColumns) -> Result<Projected> + Send + Sync;
+pub(crate) type Project = dyn Fn(&FileColumns) -> Result<Projected> + Send + Sync;
 
 /// A consumer's batch, before it is known which of its rows are live.
 pub(crate) struct Projected {
@@ -53,7 +53,7 @@ pub(crate) struct Plan {
     pub(crate) events: Events,
     pub(crate) checkpoint: Option<Arc<Checkpoint>>,
     /// The fields that `project` needs.
-    pub(crate) want: AddFields,
+    pub(crate) want: FileFields,
     pub(crate) project: Arc<Project>,
     /// Of the batches that `project` makes, the column of the files' sizes, to
     /// add them up, and how many columns are delivered: the first.
@@ -164,7 +164,7 @@ impl Replay {
     ) -> Replay {
         let Plan { storage, commits, checkpoint, want, project, batch_rows, window, .. } = plan;
         let mut want = want;
-        want.insert(AddField::Path);
+        want.insert(FileField::Path);
         let hasher = KeyHasher::new();
         let memory = plan.memory;
         let clears = ClearsAtEnd(memory.clone());
@@ -360,7 +360,7 @@ fn keep(rows: Projected, mut live: BooleanBufferBuilder) -> Result<Option<Record
 /// What the workers run.
 struct Decoder {
     storage: Arc<dyn Storage>,
-    want: AddFields,
+    want: FileFields,
     hasher: KeyHasher,
     project: Arc<Project>,
     memory: Memory,
@@ -458,7 +458,7 @@ impl Decoder {
         Ok(Decoded { rows, keys, checkpoint_adds: count })
     }
 
-    fn project(&self, adds: &AddColumns, name: &str) -> Result<Projected> {
+    fn project(&self, adds: &FileColumns, name: &str) -> Result<Projected> {
         let mut rows = (self.project)(adds).map_err(|e| e.at(name))?;
         rows.bad_rows.iter_mut().for_each(|(_, e)| *e = e.at(name));
         Ok(rows)
@@ -553,7 +553,7 @@ fn checkpoint_units(
     cancel: &Cancel,
     open: SidecarOpener,
     checkpoint: &Checkpoint,
-    want: AddFields,
+    want: FileFields,
     memory: &Memory,
 ) -> impl Iterator<Item = Result<Planned<Unit>>> + Send + use<> {
     let memory = memory.clone();
@@ -659,7 +659,7 @@ impl Blame {
 
     fn path_of(&self, text: &LogText, key: &ActionKey) -> Option<String> {
         commit::plan(vec![text.clone()]).find_map(|slices| {
-            let want = AddFields::from_iter([AddField::Path]);
+            let want = FileFields::from_iter([FileField::Path]);
             let actions = commit::decode(
                 self.storage.as_ref(),
                 &slices,
@@ -670,7 +670,7 @@ impl Blame {
             .ok()?;
             let adds = actions.keys.iter().filter(|key| key.is_add);
             let row = adds.into_iter().position(|add| add.path == key.path)?;
-            let paths: &ArrayRef = actions.adds.column(AddField::Path).ok()?;
+            let paths: &ArrayRef = actions.adds.column(FileField::Path).ok()?;
             let paths = paths.as_string::<i32>();
             (row < paths.len()).then(|| paths.value(row).to_owned())
         })

@@ -16,10 +16,10 @@ use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::{CastOptions, cast_with_options, filter, kernels::zip::zip};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
 
-use super::add_columns;
+use super::file_columns;
 use super::stats_parsed;
 use crate::actions::{
-    AddColumns, AddField, AddFields, KeyHasher, decode_path, deletion_vector_fields,
+    FileColumns, FileField, FileFields, KeyHasher, decode_path, deletion_vector_fields,
 };
 use crate::error::{Error, Result};
 use crate::memory::Memory;
@@ -35,7 +35,7 @@ const BATCH_ROWS: usize = 4096;
 /// A checkpoint file prepared to be decoded for some fields of `add`.
 pub(crate) struct AddReader {
     file: ParquetFile,
-    want: AddFields,
+    want: FileFields,
     /// The leaf columns that are always decoded, but for the next two.
     leaves: Vec<usize>,
     path: Option<usize>,
@@ -76,7 +76,7 @@ pub(crate) enum Step {
 }
 
 impl AddReader {
-    pub(crate) fn new(file: &ParquetFile, want: AddFields, memory: &Memory) -> Result<AddReader> {
+    pub(crate) fn new(file: &ParquetFile, want: FileFields, memory: &Memory) -> Result<AddReader> {
         let parsed = file.leaves(|path| path.starts_with(&["add", "stats_parsed"]));
         let parsed_records = file.leaves(|path| path == ["add", "stats_parsed", "numRecords"]);
         let text = file.leaves(|path| path == ["add", "stats"]);
@@ -85,9 +85,9 @@ impl AddReader {
         let mut leaves = Vec::new();
         let mut fallback = Vec::new();
         let mut stats = None;
-        for field in AddField::ALL.into_iter().filter(|&field| want.has(field)) {
+        for field in FileField::ALL.into_iter().filter(|&field| want.has(field)) {
             let Some(name) = column_name(field) else { continue };
-            if !matches!(field, AddField::Path | AddField::Stats) {
+            if !matches!(field, FileField::Path | FileField::Stats) {
                 leaves.extend(file.leaves(|path| path.starts_with(&["add", name])));
             }
         }
@@ -95,10 +95,10 @@ impl AddReader {
         leaves.extend(file.leaves(|path| {
             matches!(path, ["add", "deletionVector", "storageType" | "pathOrInlineDv" | "offset"])
         }));
-        if want.has(AddField::Stats) {
+        if want.has(FileField::Stats) {
             stats = text.first().copied();
             if stats.is_none() { &mut leaves } else { &mut fallback }.extend(&parsed);
-        } else if want.has(AddField::NumRecords) {
+        } else if want.has(FileField::NumRecords) {
             // One column of numbers, where there is one, instead of all the text.
             if parsed_records.is_empty() {
                 stats = text.first().copied();
@@ -239,59 +239,59 @@ impl AddReader {
     }
 
     /// The columns of the adds, but for the statistics.
-    fn columns(&self, paths: StringArray, add: &StructArray) -> Result<AddColumns> {
+    fn columns(&self, paths: StringArray, add: &StructArray) -> Result<FileColumns> {
         let rows = paths.len();
-        let mut columns: [Option<ArrayRef>; AddField::COUNT] = Default::default();
-        for field in AddField::ALL.into_iter().filter(|&field| self.want.has(field)) {
+        let mut columns: [Option<ArrayRef>; FileField::COUNT] = Default::default();
+        for field in FileField::ALL.into_iter().filter(|&field| self.want.has(field)) {
             let column = match field {
-                AddField::Path => Arc::new(paths.clone()),
-                AddField::Stats | AddField::NumRecords => continue,
+                FileField::Path => Arc::new(paths.clone()),
+                FileField::Stats | FileField::NumRecords => continue,
                 _ => self.column(add, field)?,
             };
-            if field == AddField::Size {
+            if field == FileField::Size {
                 self.check_sizes(&column)?;
             }
             columns[field as usize] = Some(column);
         }
-        Ok(AddColumns { rows, columns })
+        Ok(FileColumns { rows, columns })
     }
 
     /// Adds the columns of the statistics: from `text` where the file has it.
     fn statistics(
         &self,
-        columns: &mut AddColumns,
+        columns: &mut FileColumns,
         text: Option<StringArray>,
         add: &StructArray,
     ) -> Result<()> {
         let text = match text {
             Some(text) => Some(Arc::new(text) as ArrayRef),
-            None if self.want.has(AddField::Stats) => Some(self.stats(add)?),
+            None if self.want.has(FileField::Stats) => Some(self.stats(add)?),
             None => None,
         };
-        if self.want.has(AddField::NumRecords) {
+        if self.want.has(FileField::NumRecords) {
             let records = match &text {
                 Some(text) => records_of(text),
                 None => self.num_records(add)?,
             };
-            columns.columns[AddField::NumRecords as usize] = Some(records);
+            columns.columns[FileField::NumRecords as usize] = Some(records);
         }
-        if self.want.has(AddField::Stats) {
-            columns.columns[AddField::Stats as usize] = text;
+        if self.want.has(FileField::Stats) {
+            columns.columns[FileField::Stats as usize] = text;
         }
         Ok(())
     }
 
-    fn column(&self, add: &StructArray, field: AddField) -> Result<ArrayRef> {
+    fn column(&self, add: &StructArray, field: FileField) -> Result<ArrayRef> {
         let wanted = field.data_type();
         let column = column_name(field).and_then(|name| add.column_by_name(name));
         let Some(column) = column else {
             return Ok(new_null_array(&wanted, add.len()));
         };
         match (field, column.data_type()) {
-            (AddField::PartitionValues | AddField::Tags, DataType::Map(..)) => {
+            (FileField::PartitionValues | FileField::Tags, DataType::Map(..)) => {
                 self.map(column.as_map(), &wanted)
             }
-            (AddField::DeletionVector, DataType::Struct(_)) => self.vectors(column.as_struct()),
+            (FileField::DeletionVector, DataType::Struct(_)) => self.vectors(column.as_struct()),
             (_, have) if *have == wanted => Ok(Arc::clone(column)),
             _ => self.cast(column, &wanted),
         }
@@ -366,7 +366,7 @@ impl AddReader {
         {
             return Ok(Arc::new(stats_parsed::json_text(parsed)?));
         }
-        self.column(add, AddField::Stats)
+        self.column(add, FileField::Stats)
     }
 
     fn num_records(&self, add: &StructArray) -> Result<ArrayRef> {
@@ -376,13 +376,13 @@ impl AddReader {
         {
             return self.cast(records, &DataType::Int64);
         }
-        Ok(records_of(&self.column(add, AddField::Stats)?))
+        Ok(records_of(&self.column(add, FileField::Stats)?))
     }
 
     /// The statistics column that has nulls which the other form may fill.
-    fn missing_stats(&self, columns: &AddColumns) -> Option<AddField> {
+    fn missing_stats(&self, columns: &FileColumns) -> Option<FileField> {
         let field =
-            if self.want.has(AddField::Stats) { AddField::Stats } else { AddField::NumRecords };
+            if self.want.has(FileField::Stats) { FileField::Stats } else { FileField::NumRecords };
         let column = columns.columns[field as usize].as_ref()?;
         (!self.fallback.is_empty() && column.null_count() > 0).then_some(field)
     }
@@ -390,12 +390,12 @@ impl AddReader {
     /// Fills the nulls of the statistics column `missing` from the other form.
     fn fill_stats(
         &self,
-        columns: &mut AddColumns,
-        missing: AddField,
+        columns: &mut FileColumns,
+        missing: FileField,
         add: &StructArray,
     ) -> Result<()> {
         let found = match missing {
-            AddField::Stats => self.stats(add)?,
+            FileField::Stats => self.stats(add)?,
             _ => self.num_records(add)?,
         };
         let slot = &mut columns.columns[missing as usize];
@@ -403,8 +403,8 @@ impl AddReader {
             let has = arrow::compute::is_not_null(first).map_err(|e| self.file.error(e))?;
             *first = zip(&has, &*first, &found).map_err(|e| self.file.error(e))?;
         }
-        if missing == AddField::Stats && self.want.has(AddField::NumRecords) {
-            columns.columns[AddField::NumRecords as usize] =
+        if missing == FileField::Stats && self.want.has(FileField::NumRecords) {
+            columns.columns[FileField::NumRecords as usize] =
                 columns.columns[missing as usize].as_ref().map(records_of);
         }
         Ok(())
@@ -413,14 +413,14 @@ impl AddReader {
     fn keys(
         &self,
         add: &StructArray,
-        columns: &AddColumns,
+        columns: &FileColumns,
         hasher: &KeyHasher,
         only_check: bool,
     ) -> Result<Vec<u128>> {
-        let paths = columns.column(AddField::Path)?.as_string::<i32>();
-        let vectors = match &columns.columns[AddField::DeletionVector as usize] {
+        let paths = columns.column(FileField::Path)?.as_string::<i32>();
+        let vectors = match &columns.columns[FileField::DeletionVector as usize] {
             Some(vectors) => Arc::clone(vectors),
-            None => self.column(add, AddField::DeletionVector)?,
+            None => self.column(add, FileField::DeletionVector)?,
         };
         let vectors = vectors.as_struct();
         let storage_types = vectors.column(0).as_string::<i32>();
@@ -517,7 +517,7 @@ enum SmallColumns {
 
 /// Some adds of a checkpoint.
 pub(crate) struct CheckpointAdds {
-    pub(crate) columns: AddColumns,
+    pub(crate) columns: FileColumns,
     /// The key of each, still to be asked for; `None` where that was done, and
     /// only live ones are left.
     pub(crate) keys: Option<Vec<u128>>,
@@ -627,25 +627,25 @@ fn records_of(stats: &ArrayRef) -> ArrayRef {
     Arc::new(
         stats
             .iter()
-            .map(|text| text.and_then(|text| add_columns::num_records(text.as_bytes())))
+            .map(|text| text.and_then(|text| file_columns::num_records(text.as_bytes())))
             .collect::<Int64Array>(),
     )
 }
 
 /// The name of a field's column below `add`.
-fn column_name(field: AddField) -> Option<&'static str> {
+fn column_name(field: FileField) -> Option<&'static str> {
     Some(match field {
-        AddField::Path => "path",
-        AddField::Size => "size",
-        AddField::ModificationTime => "modificationTime",
-        AddField::PartitionValues => "partitionValues",
-        AddField::Stats => "stats",
-        AddField::NumRecords => return None,
-        AddField::DeletionVector => "deletionVector",
-        AddField::Tags => "tags",
-        AddField::DataChange => "dataChange",
-        AddField::BaseRowId => "baseRowId",
-        AddField::DefaultRowCommitVersion => "defaultRowCommitVersion",
-        AddField::ClusteringProvider => "clusteringProvider",
+        FileField::Path => "path",
+        FileField::Size => "size",
+        FileField::ModificationTime => "modificationTime",
+        FileField::PartitionValues => "partitionValues",
+        FileField::Stats => "stats",
+        FileField::NumRecords => return None,
+        FileField::DeletionVector => "deletionVector",
+        FileField::Tags => "tags",
+        FileField::DataChange => "dataChange",
+        FileField::BaseRowId => "baseRowId",
+        FileField::DefaultRowCommitVersion => "defaultRowCommitVersion",
+        FileField::ClusteringProvider => "clusteringProvider",
     })
 }

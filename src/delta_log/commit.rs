@@ -16,9 +16,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::add_columns::{AddBuilders, DeletionVector, deletion_vector};
+use super::file_columns::{DeletionVector, FileBuilders, deletion_vector};
 use super::json::{Cursor, Fault, RawStr, SURROGATE, Scan, Text};
-use crate::actions::{ActionKey, AddColumns, AddField, AddFields, KeyHasher, RareAction, RareKind};
+use crate::actions::{
+    ActionKey, FileColumns, FileField, FileFields, KeyHasher, RareAction, RareKind,
+};
 use crate::error::{Error, Result, escaped};
 use crate::memory::Memory;
 use crate::storage::Storage;
@@ -211,7 +213,7 @@ impl TextSlice {
 /// The decoded file actions of a unit.
 pub(crate) struct FileActions {
     /// One row an `add`, in the order of `keys`.
-    pub(crate) adds: AddColumns,
+    pub(crate) adds: FileColumns,
     /// Every `add` and `remove`, in the order of the slices and of their lines.
     pub(crate) keys: Vec<ActionKey>,
     /// For each slice, its version and where its keys end.
@@ -223,7 +225,7 @@ pub(crate) struct FileActions {
 pub(crate) fn decode(
     storage: &dyn Storage,
     unit: &[TextSlice],
-    want: AddFields,
+    want: FileFields,
     hasher: &KeyHasher,
     memory: &Memory,
 ) -> Result<FileActions> {
@@ -408,7 +410,7 @@ impl RareScan<'_> {
 /// The one-pass scanner of file actions.
 struct Decoder<'a> {
     hasher: &'a KeyHasher,
-    adds: AddBuilders,
+    adds: FileBuilders,
     keys: Vec<ActionKey>,
     /// The members of the last add and of the last remove.
     add_shape: Shape,
@@ -422,7 +424,7 @@ struct Decoder<'a> {
 /// A writer spells every line alike, so one comparison with what came last
 /// time at this place does for searching the key's end and telling what it is.
 #[derive(Default)]
-struct Shape(Vec<(Vec<u8>, Option<AddField>)>);
+struct Shape(Vec<(Vec<u8>, Option<FileField>)>);
 
 impl Shape {
     /// More members than this are not remembered: no action has so many.
@@ -434,7 +436,7 @@ impl Shape {
         &mut self,
         cursor: &mut Cursor<'_>,
         place: &mut usize,
-    ) -> Scan<Option<Option<AddField>>> {
+    ) -> Scan<Option<Option<FileField>>> {
         let at = *place;
         *place += 1;
         if let Some((token, field)) = self.0.get(at)
@@ -457,10 +459,10 @@ impl Shape {
 
 impl<'a> Decoder<'a> {
     /// A decoder of about `bytes` of lines.
-    fn new(want: AddFields, hasher: &'a KeyHasher, bytes: usize, memory: &Memory) -> Self {
+    fn new(want: FileFields, hasher: &'a KeyHasher, bytes: usize, memory: &Memory) -> Self {
         Decoder {
             hasher,
-            adds: AddBuilders::new(want, bytes, memory),
+            adds: FileBuilders::new(want, bytes, memory),
             keys: Vec::new(),
             add_shape: Shape::default(),
             remove_shape: Shape::default(),
@@ -526,7 +528,7 @@ impl<'a> Decoder<'a> {
     fn add(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
         let begin = cursor.pos();
         let mut vector = None;
-        let mut seen = AddFields::default();
+        let mut seen = FileFields::default();
         let mut place = 0;
         while let Some(field) = self.add_shape.next(cursor, &mut place)? {
             let Some(field) = field else {
@@ -541,12 +543,12 @@ impl<'a> Decoder<'a> {
             }
             seen.insert(field);
             match field {
-                AddField::Path => self.adds.path.append_next(cursor)?,
-                AddField::DeletionVector => vector = Some(deletion_vector(cursor)?),
+                FileField::Path => self.adds.path.append_next(cursor)?,
+                FileField::DeletionVector => vector = Some(deletion_vector(cursor)?),
                 _ => self.adds.value(field, cursor, &mut self.value)?,
             }
         }
-        if !seen.has(AddField::Path) {
+        if !seen.has(FileField::Path) {
             cursor.seek(begin);
             return Err(cursor.fault("an add has no path"));
         }
@@ -566,9 +568,9 @@ impl<'a> Decoder<'a> {
         let mut place = 0;
         while let Some(field) = self.remove_shape.next(cursor, &mut place)? {
             match field {
-                Some(field @ (AddField::Path | AddField::DeletionVector)) => {
+                Some(field @ (FileField::Path | FileField::DeletionVector)) => {
                     let is_twice =
-                        if field == AddField::Path { path.is_some() } else { vector.is_some() };
+                        if field == FileField::Path { path.is_some() } else { vector.is_some() };
                     if is_twice {
                         let what = "a remove has the same key twice, which is ambiguous";
                         return Err(cursor.fault(what));
@@ -576,7 +578,7 @@ impl<'a> Decoder<'a> {
                     if cursor.null()? {
                         continue;
                     }
-                    if field == AddField::Path {
+                    if field == FileField::Path {
                         path = Some(cursor.string()?);
                     } else {
                         vector = Some(deletion_vector(cursor)?);
@@ -650,20 +652,20 @@ impl ActionName {
     }
 }
 
-fn field_of(key: RawStr<'_>) -> Option<AddField> {
+fn field_of(key: RawStr<'_>) -> Option<FileField> {
     let mut scratch = Text::default();
     Some(match key.resolve(&mut scratch).ok()? {
-        b"path" => AddField::Path,
-        b"partitionValues" => AddField::PartitionValues,
-        b"size" => AddField::Size,
-        b"modificationTime" => AddField::ModificationTime,
-        b"dataChange" => AddField::DataChange,
-        b"stats" => AddField::Stats,
-        b"tags" => AddField::Tags,
-        b"deletionVector" => AddField::DeletionVector,
-        b"baseRowId" => AddField::BaseRowId,
-        b"defaultRowCommitVersion" => AddField::DefaultRowCommitVersion,
-        b"clusteringProvider" => AddField::ClusteringProvider,
+        b"path" => FileField::Path,
+        b"partitionValues" => FileField::PartitionValues,
+        b"size" => FileField::Size,
+        b"modificationTime" => FileField::ModificationTime,
+        b"dataChange" => FileField::DataChange,
+        b"stats" => FileField::Stats,
+        b"tags" => FileField::Tags,
+        b"deletionVector" => FileField::DeletionVector,
+        b"baseRowId" => FileField::BaseRowId,
+        b"defaultRowCommitVersion" => FileField::DefaultRowCommitVersion,
+        b"clusteringProvider" => FileField::ClusteringProvider,
         _ => return None,
     })
 }
@@ -692,7 +694,7 @@ mod tests {
 
     fn decode_all(log: &Log) -> Result<Vec<FileActions>> {
         let hasher = KeyHasher::new();
-        let want = AddFields::from_iter(AddField::ALL);
+        let want = FileFields::from_iter(FileField::ALL);
         plan(vec![log.text.clone()])
             .map(|unit| decode(log.storage.as_ref(), &unit, want, &hasher, &Memory::default()))
             .collect()

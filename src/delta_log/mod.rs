@@ -3,14 +3,14 @@
 //! `path` names its files, `segment` chooses those that make up one version,
 //! `last_checkpoint` says where to begin, `checksum` what a writer counted at one,
 //! `commit` and `checkpoint` decode them to the same actions, `checkpoint_adds`
-//! those that are millions. `json` is the cursor that walks a line, `add_columns`
+//! those that are millions. `json` is the cursor that walks a line, `file_columns`
 //! the columns it fills, `stats_parsed` the statistics that are no text yet.
 
-mod add_columns;
 pub(crate) mod checkpoint;
 pub(crate) mod checkpoint_adds;
 pub(crate) mod checksum;
 pub(crate) mod commit;
+mod file_columns;
 mod json;
 mod last_checkpoint;
 pub(crate) mod path;

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema};
 use super::checks::Checked;
 use super::stream::Counts;
 use super::{BatchStream, Column, PartitionField, Projection, Scan};
-use crate::actions::{AddColumns, AddField};
+use crate::actions::{FileColumns, FileField};
 use crate::error::{Error, Result};
 use crate::partition_value::PartitionColumn;
 use crate::read_ahead::Cancel;
@@ -44,7 +44,7 @@ impl Scan {
             checkpoint,
             events: engine.events().clone(),
             want,
-            project: Arc::new(move |adds: &AddColumns| projection.project(adds, &projected)),
+            project: Arc::new(move |adds: &FileColumns| projection.project(adds, &projected)),
             size_column,
             delivered_columns,
             batch_rows: self.batch_rows,
@@ -65,19 +65,19 @@ impl Scan {
 impl Projection {
     /// The column of sizes, which is put behind the others if it is none of them.
     fn size_column(&mut self) -> usize {
-        let size = Column::Field(AddField::Size);
+        let size = Column::Field(FileField::Size);
         if let Some(at) = self.columns.iter().position(|&column| column == size) {
             return at;
         }
-        let field = Field::new("size", AddField::Size.data_type(), true);
+        let field = Field::new("size", FileField::Size.data_type(), true);
         let fields = self.schema.fields().iter().cloned().chain([Arc::new(field)]);
         self.schema = Arc::new(Schema::new(fields.collect::<Fields>()));
         self.columns.push(size);
-        self.want.insert(AddField::Size);
+        self.want.insert(FileField::Size);
         self.columns.len() - 1
     }
 
-    fn project(&self, adds: &AddColumns, counts: &Counts) -> Result<Projected> {
+    fn project(&self, adds: &FileColumns, counts: &Counts) -> Result<Projected> {
         let mut bad_rows = Vec::new();
         let columns = self
             .columns
@@ -85,7 +85,7 @@ impl Projection {
             .map(|column| match column {
                 Column::Field(field) => adds.column(*field).cloned(),
                 Column::Partition => {
-                    let values = adds.column(AddField::PartitionValues)?.as_map();
+                    let values = adds.column(FileField::PartitionValues)?.as_map();
                     self.partition(values, counts, &mut bad_rows)
                 }
             })

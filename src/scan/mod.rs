@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 
-use crate::actions::{AddField, AddFields};
+use crate::actions::{FileField, FileFields};
 use crate::error::{Error, Result, escaped};
 use crate::partition_value::PartitionColumn;
 use crate::read_ahead::Window;
@@ -50,7 +50,7 @@ pub const FILE_COLUMNS: &[&str] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     /// As decoded.
-    Field(AddField),
+    Field(FileField),
     /// The partition values, typed.
     Partition,
 }
@@ -58,28 +58,28 @@ enum Column {
 impl Column {
     fn named(name: &str) -> Option<Column> {
         Some(Column::Field(match name {
-            "path" => AddField::Path,
-            "size" => AddField::Size,
-            "modification_time" => AddField::ModificationTime,
-            "partition_values" => AddField::PartitionValues,
+            "path" => FileField::Path,
+            "size" => FileField::Size,
+            "modification_time" => FileField::ModificationTime,
+            "partition_values" => FileField::PartitionValues,
             "partition" => return Some(Column::Partition),
-            "num_records" => AddField::NumRecords,
-            "stats" => AddField::Stats,
-            "deletion_vector" => AddField::DeletionVector,
-            "tags" => AddField::Tags,
-            "data_change" => AddField::DataChange,
-            "base_row_id" => AddField::BaseRowId,
-            "default_row_commit_version" => AddField::DefaultRowCommitVersion,
-            "clustering_provider" => AddField::ClusteringProvider,
+            "num_records" => FileField::NumRecords,
+            "stats" => FileField::Stats,
+            "deletion_vector" => FileField::DeletionVector,
+            "tags" => FileField::Tags,
+            "data_change" => FileField::DataChange,
+            "base_row_id" => FileField::BaseRowId,
+            "default_row_commit_version" => FileField::DefaultRowCommitVersion,
+            "clustering_provider" => FileField::ClusteringProvider,
             _ => return None,
         }))
     }
 
     /// The field that a decoder has to fill for it.
-    fn source(self) -> AddField {
+    fn source(self) -> FileField {
         match self {
             Column::Field(field) => field,
-            Column::Partition => AddField::PartitionValues,
+            Column::Partition => FileField::PartitionValues,
         }
     }
 }
@@ -246,7 +246,7 @@ impl Scan {
                     Column::Field(field) => field.data_type(),
                     Column::Partition => DataType::Struct(partition_types(&partition)),
                 };
-                Field::new(name, data_type, *column != Column::Field(AddField::Path))
+                Field::new(name, data_type, *column != Column::Field(FileField::Path))
             })
             .collect();
         Ok(Projection {
@@ -261,7 +261,7 @@ impl Scan {
 /// The columns of a stream, resolved against the table.
 struct Projection {
     columns: Vec<Column>,
-    want: AddFields,
+    want: FileFields,
     partition: Vec<PartitionField>,
     schema: SchemaRef,
 }

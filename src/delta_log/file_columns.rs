@@ -11,14 +11,14 @@ use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 
 use super::json::{Cursor, RawStr, SURROGATE, Scan, Text};
-use crate::actions::{AddColumns, AddField, AddFields, deletion_vector_fields};
+use crate::actions::{FileColumns, FileField, FileFields, deletion_vector_fields};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::utf8_array::utf8_array;
 
 /// Builders of the wanted columns of `add`.
-pub(super) struct AddBuilders {
-    want: AddFields,
+pub(super) struct FileBuilders {
+    want: FileFields,
     pub(super) path: Utf8Builder,
     size: Int64Builder,
     modification_time: TimestampMillisecondBuilder,
@@ -34,13 +34,13 @@ pub(super) struct AddBuilders {
     memory: Memory,
 }
 
-impl AddBuilders {
+impl FileBuilders {
     /// Builders for about `bytes` of lines.
-    pub(super) fn new(want: AddFields, bytes: usize, memory: &Memory) -> Self {
+    pub(super) fn new(want: FileFields, bytes: usize, memory: &Memory) -> Self {
         // Statistics are most of a line, and shrink as they are unescaped.
-        let stats = if want.has(AddField::Stats) { bytes / 4 * 3 } else { 0 };
+        let stats = if want.has(FileField::Stats) { bytes / 4 * 3 } else { 0 };
         let stats = memory.take(stats).unwrap_or_default();
-        AddBuilders {
+        FileBuilders {
             want,
             path: Utf8Builder::default(),
             size: Int64Builder::new(),
@@ -62,31 +62,31 @@ impl AddBuilders {
     /// wanted.
     pub(super) fn value(
         &mut self,
-        field: AddField,
+        field: FileField,
         cursor: &mut Cursor<'_>,
         scratch: &mut Text,
     ) -> Scan<()> {
-        let wants_records = field == AddField::Stats && self.want.has(AddField::NumRecords);
+        let wants_records = field == FileField::Stats && self.want.has(FileField::NumRecords);
         if !self.want.has(field) && !wants_records {
             // A number is checked even so: a size that is none is a corrupt log.
             return match field {
-                AddField::Size => non_negative(cursor).map(|_| ()),
+                FileField::Size => non_negative(cursor).map(|_| ()),
                 _ => cursor.skip_value(),
             };
         }
         match field {
-            AddField::Size => self.size.append_value(non_negative(cursor)?),
-            AddField::ModificationTime => self.modification_time.append_value(cursor.i64()?),
-            AddField::DataChange => self.data_change.append_value(cursor.bool()?),
-            AddField::BaseRowId => self.base_row_id.append_value(cursor.i64()?),
-            AddField::DefaultRowCommitVersion => {
+            FileField::Size => self.size.append_value(non_negative(cursor)?),
+            FileField::ModificationTime => self.modification_time.append_value(cursor.i64()?),
+            FileField::DataChange => self.data_change.append_value(cursor.bool()?),
+            FileField::BaseRowId => self.base_row_id.append_value(cursor.i64()?),
+            FileField::DefaultRowCommitVersion => {
                 self.default_row_commit_version.append_value(cursor.i64()?);
             }
-            AddField::ClusteringProvider => self.clustering_provider.append_next(cursor)?,
-            AddField::PartitionValues => self.partition_values.append_json(cursor)?,
-            AddField::Tags => self.tags.append_json(cursor)?,
-            AddField::Stats => {
-                let text = if self.want.has(AddField::Stats) {
+            FileField::ClusteringProvider => self.clustering_provider.append_next(cursor)?,
+            FileField::PartitionValues => self.partition_values.append_json(cursor)?,
+            FileField::Tags => self.tags.append_json(cursor)?,
+            FileField::Stats => {
+                let text = if self.want.has(FileField::Stats) {
                     self.stats.append_next(cursor)?;
                     self.stats.last()
                 } else {
@@ -96,7 +96,7 @@ impl AddBuilders {
                     self.num_records.append_option(num_records(text));
                 }
             }
-            AddField::Path | AddField::NumRecords | AddField::DeletionVector => {}
+            FileField::Path | FileField::NumRecords | FileField::DeletionVector => {}
         }
         Ok(())
     }
@@ -104,80 +104,80 @@ impl AddBuilders {
     /// Ends a row: a wanted field that the action did not have is null.
     pub(super) fn end_row(
         &mut self,
-        seen: AddFields,
+        seen: FileFields,
         vector: Option<&DeletionVector<'_>>,
     ) -> Result<(), &'static str> {
-        let is_null = |field: AddField| self.want.has(field) && !seen.has(field);
-        if is_null(AddField::Size) {
+        let is_null = |field: FileField| self.want.has(field) && !seen.has(field);
+        if is_null(FileField::Size) {
             self.size.append_null();
         }
-        if is_null(AddField::ModificationTime) {
+        if is_null(FileField::ModificationTime) {
             self.modification_time.append_null();
         }
-        if is_null(AddField::DataChange) {
+        if is_null(FileField::DataChange) {
             self.data_change.append_null();
         }
-        if is_null(AddField::PartitionValues) {
+        if is_null(FileField::PartitionValues) {
             self.partition_values.append_null();
         }
-        if is_null(AddField::Stats) {
+        if is_null(FileField::Stats) {
             self.stats.append_null();
         }
-        if self.want.has(AddField::NumRecords) && !seen.has(AddField::Stats) {
+        if self.want.has(FileField::NumRecords) && !seen.has(FileField::Stats) {
             self.num_records.append_null();
         }
-        if is_null(AddField::Tags) {
+        if is_null(FileField::Tags) {
             self.tags.append_null();
         }
-        if is_null(AddField::BaseRowId) {
+        if is_null(FileField::BaseRowId) {
             self.base_row_id.append_null();
         }
-        if is_null(AddField::DefaultRowCommitVersion) {
+        if is_null(FileField::DefaultRowCommitVersion) {
             self.default_row_commit_version.append_null();
         }
-        if is_null(AddField::ClusteringProvider) {
+        if is_null(FileField::ClusteringProvider) {
             self.clustering_provider.append_null();
         }
-        if self.want.has(AddField::DeletionVector) {
+        if self.want.has(FileField::DeletionVector) {
             self.vectors.append(vector)?;
         }
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<AddColumns> {
+    pub(super) fn finish(mut self) -> Result<FileColumns> {
         let rows = self.path.len();
-        let mut columns: [Option<ArrayRef>; AddField::COUNT] = Default::default();
-        for field in AddField::ALL {
+        let mut columns: [Option<ArrayRef>; FileField::COUNT] = Default::default();
+        for field in FileField::ALL {
             if !self.want.has(field) {
                 continue;
             }
             let array: ArrayRef = match field {
-                AddField::Path => Arc::new(std::mem::take(&mut self.path).finish()?),
-                AddField::Size => Arc::new(self.size.finish()),
-                AddField::ModificationTime => {
+                FileField::Path => Arc::new(std::mem::take(&mut self.path).finish()?),
+                FileField::Size => Arc::new(self.size.finish()),
+                FileField::ModificationTime => {
                     Arc::new(self.modification_time.finish().with_timezone("UTC"))
                 }
-                AddField::DataChange => Arc::new(self.data_change.finish()),
-                AddField::PartitionValues => {
+                FileField::DataChange => Arc::new(self.data_change.finish()),
+                FileField::PartitionValues => {
                     Arc::new(std::mem::take(&mut self.partition_values).finish(field)?)
                 }
-                AddField::Stats => {
+                FileField::Stats => {
                     Arc::new(std::mem::take(&mut self.stats).finish_in(&self.memory)?)
                 }
-                AddField::NumRecords => Arc::new(self.num_records.finish()),
-                AddField::Tags => Arc::new(std::mem::take(&mut self.tags).finish(field)?),
-                AddField::BaseRowId => Arc::new(self.base_row_id.finish()),
-                AddField::DefaultRowCommitVersion => {
+                FileField::NumRecords => Arc::new(self.num_records.finish()),
+                FileField::Tags => Arc::new(std::mem::take(&mut self.tags).finish(field)?),
+                FileField::BaseRowId => Arc::new(self.base_row_id.finish()),
+                FileField::DefaultRowCommitVersion => {
                     Arc::new(self.default_row_commit_version.finish())
                 }
-                AddField::ClusteringProvider => {
+                FileField::ClusteringProvider => {
                     Arc::new(std::mem::take(&mut self.clustering_provider).finish()?)
                 }
-                AddField::DeletionVector => Arc::new(std::mem::take(&mut self.vectors).finish()?),
+                FileField::DeletionVector => Arc::new(std::mem::take(&mut self.vectors).finish()?),
             };
             columns[field as usize] = Some(array);
         }
-        Ok(AddColumns { rows, columns })
+        Ok(FileColumns { rows, columns })
     }
 }
 
@@ -322,7 +322,7 @@ impl MapBuilder {
         self.nulls.0.append(is_valid);
     }
 
-    fn finish(mut self, field: AddField) -> Result<MapArray> {
+    fn finish(mut self, field: FileField) -> Result<MapArray> {
         let DataType::Map(entries_field, sorted) = field.data_type() else {
             return Err(Error::bug("a map column without a map's type"));
         };
