@@ -156,20 +156,6 @@ impl RareAction {
 }
 
 impl RareKind {
-    /// The kind of the action that the log calls `key`.
-    pub(crate) fn from_key(key: &str) -> Option<RareKind> {
-        Some(match key {
-            "protocol" => RareKind::Protocol,
-            "metaData" => RareKind::Metadata,
-            "txn" => RareKind::Txn,
-            "domainMetadata" => RareKind::DomainMetadata,
-            "commitInfo" => RareKind::CommitInfo,
-            "sidecar" => RareKind::Sidecar,
-            "checkpointMetadata" => RareKind::CheckpointMetadata,
-            _ => return None,
-        })
-    }
-
     /// The action's name in the log.
     pub(crate) fn key(self) -> &'static str {
         match self {
@@ -213,6 +199,114 @@ impl RareKind {
     }
 }
 
+/// The actions that speak of files ("Add File and Remove File", "Add CDC File").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    Add,
+    Remove,
+    Cdc,
+}
+
+impl FileKind {
+    pub(crate) const COUNT: usize = 3;
+
+    /// The kind in a sentence.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            FileKind::Add => "an add",
+            FileKind::Remove => "a remove",
+            FileKind::Cdc => "a cdc",
+        }
+    }
+
+    /// Whether the protocol knows `field` in such an action; in one where it
+    /// does not, the field is to be ignored ("Protocol Evolution").
+    pub(crate) fn has(self, field: FileField) -> bool {
+        match field {
+            FileField::Path
+            | FileField::Size
+            | FileField::PartitionValues
+            | FileField::Tags
+            | FileField::DataChange => true,
+            FileField::Stats
+            | FileField::NumRecords
+            | FileField::DeletionVector
+            | FileField::BaseRowId
+            | FileField::DefaultRowCommitVersion => self != FileKind::Cdc,
+            FileField::ModificationTime | FileField::ClusteringProvider => self == FileKind::Add,
+            FileField::DeletionTimestamp | FileField::ExtendedFileMetadata => {
+                self == FileKind::Remove
+            }
+            FileField::Body => false,
+        }
+    }
+}
+
+/// Every action that the protocol knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ActionKind {
+    File(FileKind),
+    Rare(RareKind),
+}
+
+impl ActionKind {
+    pub(crate) const ADD: ActionKind = ActionKind::File(FileKind::Add);
+    pub(crate) const REMOVE: ActionKind = ActionKind::File(FileKind::Remove);
+    pub(crate) const CDC: ActionKind = ActionKind::File(FileKind::Cdc);
+
+    pub(crate) const ALL: [ActionKind; 10] = [
+        ActionKind::ADD,
+        ActionKind::REMOVE,
+        ActionKind::CDC,
+        ActionKind::Rare(RareKind::Protocol),
+        ActionKind::Rare(RareKind::Metadata),
+        ActionKind::Rare(RareKind::Txn),
+        ActionKind::Rare(RareKind::DomainMetadata),
+        ActionKind::Rare(RareKind::CommitInfo),
+        ActionKind::Rare(RareKind::Sidecar),
+        ActionKind::Rare(RareKind::CheckpointMetadata),
+    ];
+
+    /// The kind of the action that the log calls `key`.
+    pub(crate) fn from_key(key: &[u8]) -> Option<ActionKind> {
+        ActionKind::ALL.into_iter().find(|kind| kind.key().as_bytes() == key)
+    }
+
+    /// The action's name in the log.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            ActionKind::File(FileKind::Add) => "add",
+            ActionKind::File(FileKind::Remove) => "remove",
+            ActionKind::File(FileKind::Cdc) => "cdc",
+            ActionKind::Rare(kind) => kind.key(),
+        }
+    }
+
+    fn place(self) -> usize {
+        match self {
+            ActionKind::File(kind) => kind as usize,
+            ActionKind::Rare(kind) => FileKind::COUNT + kind as usize,
+        }
+    }
+}
+
+/// A set of [`ActionKind`]s.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ActionKinds(u16);
+
+impl ActionKinds {
+    #[inline]
+    pub(crate) fn has(self, kind: ActionKind) -> bool {
+        self.0 & (1 << kind.place()) != 0
+    }
+}
+
+impl FromIterator<ActionKind> for ActionKinds {
+    fn from_iter<I: IntoIterator<Item = ActionKind>>(kinds: I) -> Self {
+        ActionKinds(kinds.into_iter().fold(0, |set, kind| set | 1 << kind.place()))
+    }
+}
+
 /// A writer that spells an empty list or map as null means the same.
 fn null_is_empty<'de, D, T>(deserializer: D) -> std::result::Result<T, D::Error>
 where
@@ -222,8 +316,8 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A field of a file action that a decoder can fill a column with
-/// ("Add File and Remove File").
+/// A field of an action that a decoder can fill a column with ("Add File and
+/// Remove File", "Add CDC File").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileField {
     Path,
@@ -239,10 +333,14 @@ pub(crate) enum FileField {
     BaseRowId,
     DefaultRowCommitVersion,
     ClusteringProvider,
+    DeletionTimestamp,
+    ExtendedFileMetadata,
+    /// All of an action that is no file action, as JSON.
+    Body,
 }
 
 impl FileField {
-    pub(crate) const COUNT: usize = 12;
+    pub(crate) const COUNT: usize = 15;
 
     pub(crate) const ALL: [FileField; FileField::COUNT] = [
         FileField::Path,
@@ -257,21 +355,27 @@ impl FileField {
         FileField::BaseRowId,
         FileField::DefaultRowCommitVersion,
         FileField::ClusteringProvider,
+        FileField::DeletionTimestamp,
+        FileField::ExtendedFileMetadata,
+        FileField::Body,
     ];
 
     /// The column's type. All strings are UTF-8 as the log has them, escapes
-    /// of JSON resolved and nothing else.
+    /// of JSON resolved and nothing else; a body is text of the log itself.
     pub(crate) fn data_type(self) -> DataType {
         match self {
-            FileField::Path | FileField::Stats | FileField::ClusteringProvider => DataType::Utf8,
+            FileField::Path
+            | FileField::Stats
+            | FileField::ClusteringProvider
+            | FileField::Body => DataType::Utf8,
             FileField::Size
             | FileField::NumRecords
             | FileField::BaseRowId
             | FileField::DefaultRowCommitVersion => DataType::Int64,
-            FileField::ModificationTime => {
+            FileField::ModificationTime | FileField::DeletionTimestamp => {
                 DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
             }
-            FileField::DataChange => DataType::Boolean,
+            FileField::DataChange | FileField::ExtendedFileMetadata => DataType::Boolean,
             FileField::PartitionValues | FileField::Tags => {
                 DataType::Map(Arc::new(Field::new("key_value", string_entry(), false)), false)
             }
@@ -311,6 +415,14 @@ impl FileFields {
     pub(crate) fn insert(&mut self, field: FileField) {
         self.0 |= 1 << field as u16;
     }
+
+    pub(crate) fn without(self, other: FileFields) -> FileFields {
+        FileFields(self.0 & !other.0)
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 }
 
 impl FromIterator<FileField> for FileFields {
@@ -321,14 +433,21 @@ impl FromIterator<FileField> for FileFields {
     }
 }
 
-/// Decoded file actions, a row each: the columns of the wanted fields.
+/// Decoded actions, a row each: the columns of the wanted fields. What an action
+/// does not have is null, the path too of one that is no file action.
 #[derive(Debug, Clone)]
 pub(crate) struct FileColumns {
     pub(crate) rows: usize,
+    /// What each row is; empty where all of them are adds.
+    pub(crate) kinds: Vec<ActionKind>,
     pub(crate) columns: [Option<ArrayRef>; FileField::COUNT],
 }
 
 impl FileColumns {
+    pub(crate) fn kind(&self, row: usize) -> ActionKind {
+        self.kinds.get(row).copied().unwrap_or(ActionKind::ADD)
+    }
+
     pub(crate) fn column(&self, field: FileField) -> Result<&ArrayRef> {
         self.columns[field as usize]
             .as_ref()
@@ -481,6 +600,17 @@ fn is_plain_path(raw: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_of_action_is_found_by_its_name_and_has_a_place_of_its_own_in_a_set() {
+        for kind in ActionKind::ALL {
+            assert_eq!(ActionKind::from_key(kind.key().as_bytes()), Some(kind));
+            let set = ActionKinds::from_iter([kind]);
+            let held: Vec<_> = ActionKind::ALL.into_iter().filter(|&k| set.has(k)).collect();
+            assert_eq!(held, [kind]);
+        }
+        assert_eq!(ActionKind::from_key(b"added"), None);
+    }
 
     fn decoded(raw: &str) -> Result<String> {
         let mut scratch = Vec::new();

@@ -18,10 +18,14 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder,
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
 
-use crate::actions::{ActionKey, FileColumns, FileField, FileFields, KeyHasher};
+use crate::actions::{
+    ActionKey, ActionKind, ActionKinds, FileColumns, FileField, FileFields, KeyHasher,
+};
 use crate::delta_log::checkpoint::{Checkpoint, Part, SidecarFile};
 use crate::delta_log::checkpoint_adds::{AddReader, CheckpointAdds, Step};
-use crate::delta_log::commit::{self, CommitText, FileActions, LogText, TextSlice};
+use crate::delta_log::commit::{
+    self, Actions, CommitText, LogText, Order, SliceEnd, TextSlice, Wanted,
+};
 use crate::engine::{EventLevel, Events};
 use crate::error::{Error, Result, escaped};
 use crate::memory::{ClearsAtEnd, Memory};
@@ -31,15 +35,15 @@ use crate::seen::{Conflict, Seen};
 use crate::span::{Label, SpanKind};
 use crate::storage::Storage;
 
-/// Makes a consumer's batch of decoded adds.
+/// Makes a consumer's batch of decoded actions.
 pub(crate) type Project = dyn Fn(&FileColumns) -> Result<Projected> + Send + Sync;
 
-/// A consumer's batch, before it is known which of its rows are live.
+/// A consumer's batch, before it is known which of its rows stay.
 pub(crate) struct Projected {
     pub(crate) batch: RecordBatch,
     /// Rows with a value that could not be understood, and why. That matters
-    /// only if the row is live: an older schema's file that is long removed
-    /// must not fail a scan.
+    /// only if the row stays: an older schema's file that is long removed must
+    /// not fail a scan.
     pub(crate) bad_rows: Vec<(usize, Error)>,
 }
 
@@ -52,6 +56,10 @@ pub(crate) struct Plan {
     /// Told of what is bad and not needed.
     pub(crate) events: Events,
     pub(crate) checkpoint: Option<Arc<Checkpoint>>,
+    /// The actions of commits that are rows where they are the newest of their
+    /// logical file: adds, for the live files, or removes too, for what has
+    /// become of each file.
+    pub(crate) rows: ActionKinds,
     /// The fields that `project` needs.
     pub(crate) want: FileFields,
     pub(crate) project: Arc<Project>,
@@ -113,8 +121,7 @@ enum Keys {
 
 struct CommitKeys {
     keys: Vec<ActionKey>,
-    /// For each slice, its version and where its keys end.
-    ends: Vec<(u64, usize)>,
+    ends: Vec<SliceEnd>,
 }
 
 /// What a replay has counted.
@@ -139,6 +146,7 @@ pub(crate) struct Replay {
     seen: Seen,
     /// The final set, once the commits are in; the workers hold it too.
     final_seen: Arc<OnceLock<Seen>>,
+    rows: ActionKinds,
     last_action_wins: bool,
     blame: Blame,
     totals: Totals,
@@ -162,7 +170,8 @@ impl Replay {
         counters: Arc<Counters>,
         plan: Plan,
     ) -> Replay {
-        let Plan { storage, commits, checkpoint, want, project, batch_rows, window, .. } = plan;
+        let Plan { storage, commits, checkpoint, rows, want, project, batch_rows, window, .. } =
+            plan;
         let mut want = want;
         want.insert(FileField::Path);
         let hasher = KeyHasher::new();
@@ -191,6 +200,7 @@ impl Replay {
         });
         let decoder = Decoder {
             storage,
+            rows,
             want,
             hasher,
             project,
@@ -212,6 +222,7 @@ impl Replay {
             commit_units,
             seen: Seen::default(),
             final_seen,
+            rows,
             last_action_wins: plan.last_action_wins,
             blame,
             totals: Totals::default(),
@@ -281,32 +292,31 @@ impl Replay {
         }
     }
 
-    /// Which adds of a unit of commits are live.
+    /// Which rows of a unit of commits are the newest action of their logical
+    /// file.
     ///
     /// Each slice is walked backwards: its order does not matter to a commit
     /// that keeps to the protocol, and for one that does not, the last action
     /// of a file comes first.
-    fn reconcile(&mut self, unit: &CommitKeys, adds: usize) -> Result<BooleanBufferBuilder> {
-        let mut live = BooleanBufferBuilder::new(adds);
-        live.append_n(adds, false);
+    fn reconcile(&mut self, unit: &CommitKeys, rows: usize) -> Result<BooleanBufferBuilder> {
+        let mut live = BooleanBufferBuilder::new(rows);
+        live.append_n(rows, false);
+        let removes_are_rows = self.rows.has(ActionKind::REMOVE);
         let mut first = 0;
-        let mut first_add = 0;
-        for &(version, end) in &unit.ends {
-            let slice = unit.keys.get(first..end).unwrap_or_default();
-            let slice_adds = slice.iter().filter(|key| key.is_add).count();
-            let mut row = first_add + slice_adds;
+        for end in &unit.ends {
+            let slice = unit.keys.get(first..end.keys).unwrap_or_default();
+            let mut row = end.rows;
             for key in slice.iter().rev() {
                 let is_newest = self
                     .seen
-                    .is_newest(version, key, self.last_action_wins)
-                    .map_err(|conflict| self.blame.error(version, key, conflict))?;
-                if key.is_add {
+                    .is_newest(end.version, key, self.last_action_wins)
+                    .map_err(|conflict| self.blame.error(end.version, key, conflict))?;
+                if key.is_add || removes_are_rows {
                     row -= 1;
                     live.set_bit(row, is_newest);
                 }
             }
-            first = end;
-            first_add += slice_adds;
+            first = end.keys;
         }
         Ok(live)
     }
@@ -342,7 +352,7 @@ fn unseen(rows: Projected, keys: &[u128], seen: &Seen) -> Result<Option<RecordBa
     keep(rows, live)
 }
 
-/// The live rows; none of them may be a bad one.
+/// The rows that stay; none of them may be a bad one.
 fn keep(rows: Projected, mut live: BooleanBufferBuilder) -> Result<Option<RecordBatch>> {
     let live = BooleanArray::new(live.finish(), None);
     if let Some((_, e)) = rows.bad_rows.into_iter().find(|&(row, _)| live.value(row)) {
@@ -360,6 +370,7 @@ fn keep(rows: Projected, mut live: BooleanBufferBuilder) -> Result<Option<Record
 /// What the workers run.
 struct Decoder {
     storage: Arc<dyn Storage>,
+    rows: ActionKinds,
     want: FileFields,
     hasher: KeyHasher,
     project: Arc<Project>,
@@ -372,17 +383,17 @@ impl Decoder {
     fn decode(&self, unit: Unit) -> Result<Vec<Decoded>> {
         match unit {
             Unit::Commits(slices) => {
-                let actions = self.lines(&slices)?;
+                let actions = self.lines(&slices, self.rows)?;
                 Ok(vec![self.commits(actions, &slices[0].text.name)?])
             }
             Unit::Compaction(compaction) => Ok(vec![self.compaction(compaction)?]),
             Unit::CheckpointText(slices, allowed) => {
-                let actions = self.lines(&slices)?;
+                let actions = self.lines(&slices, ActionKinds::from_iter([ActionKind::ADD]))?;
                 let adds = actions.keys.iter().filter(|key| key.is_add);
                 let adds = CheckpointAdds {
                     keys: Some(adds.map(|key| key.file).collect()),
-                    count: actions.adds.rows,
-                    columns: actions.adds,
+                    count: actions.rows.rows,
+                    columns: actions.rows,
                 };
                 Ok(vec![self.checkpoint(adds, &slices[0].text.name, allowed)?])
             }
@@ -397,8 +408,8 @@ impl Decoder {
         }
     }
 
-    fn commits(&self, actions: FileActions, name: &str) -> Result<Decoded> {
-        let rows = self.project(&actions.adds, name)?;
+    fn commits(&self, actions: Actions, name: &str) -> Result<Decoded> {
+        let rows = self.project(&actions.rows, name)?;
         let keys = CommitKeys { keys: actions.keys, ends: actions.ends };
         Ok(Decoded { rows, keys: Keys::Commits(keys), checkpoint_adds: 0 })
     }
@@ -408,7 +419,7 @@ impl Decoder {
     fn compaction(&self, compaction: CommitText) -> Result<Decoded> {
         let CommitText { text, compacted } = compaction;
         let name = Arc::clone(&text.name);
-        let decoded = self.lines(&[TextSlice::whole(text)]).and_then(|actions| {
+        let decoded = self.lines(&[TextSlice::whole(text)], self.rows).and_then(|actions| {
             // What was reconciled holds each file once.
             let mut seen = Seen::default();
             for &key in &actions.keys {
@@ -422,12 +433,13 @@ impl Decoder {
             let message = format!("a compaction is not used: {e}");
             self.events.tell(EventLevel::Warning, &message);
             let slices: Vec<_> = compacted.into_iter().map(TextSlice::whole).collect();
-            self.commits(self.lines(&slices)?, &slices[0].text.name)
+            self.commits(self.lines(&slices, self.rows)?, &slices[0].text.name)
         })
     }
 
-    fn lines(&self, slices: &[TextSlice]) -> Result<FileActions> {
-        commit::decode(self.storage.as_ref(), slices, self.want, &self.hasher, &self.memory)
+    fn lines(&self, slices: &[TextSlice], rows: ActionKinds) -> Result<Actions> {
+        let wanted = Wanted::reconciled(rows, self.want);
+        commit::decode(self.storage.as_ref(), slices, wanted, &self.hasher, &self.memory)
     }
 
     fn checkpoint(&self, adds: CheckpointAdds, name: &str, allowed: Adds) -> Result<Decoded> {
@@ -475,7 +487,7 @@ fn commit_units(commits: Vec<CommitText>) -> Vec<Planned<Unit>> {
     let mut units = Vec::new();
     let mut run = Vec::new();
     let end_run = |run: &mut Vec<LogText>, units: &mut Vec<_>| {
-        let slices = commit::plan(std::mem::take(run));
+        let slices = commit::plan(std::mem::take(run), Order::NewestFirst);
         units.extend(slices.map(|slices| planned_text(slices, Unit::Commits)));
     };
     for commit in commits {
@@ -597,7 +609,7 @@ fn checkpoint_units(
             Ok((Arc::new(AddReader::new(&file, want, &memory)?), allowed))
         },
     );
-    let texts = commit::plan(texts).map(move |slices| {
+    let texts = commit::plan(texts, Order::NewestFirst).map(move |slices| {
         Ok(planned_text(slices, |slices| Unit::CheckpointText(slices, manifest)))
     });
     let pieces = readers.flat_map(|reader| -> Box<dyn Iterator<Item = _> + Send> {
@@ -658,19 +670,20 @@ impl Blame {
     }
 
     fn path_of(&self, text: &LogText, key: &ActionKey) -> Option<String> {
-        commit::plan(vec![text.clone()]).find_map(|slices| {
-            let want = FileFields::from_iter([FileField::Path]);
+        commit::plan(vec![text.clone()], Order::NewestFirst).find_map(|slices| {
+            let rows = ActionKinds::from_iter([ActionKind::ADD]);
+            let wanted = Wanted::reconciled(rows, FileFields::from_iter([FileField::Path]));
             let actions = commit::decode(
                 self.storage.as_ref(),
                 &slices,
-                want,
+                wanted,
                 &self.hasher,
                 &Memory::default(),
             )
             .ok()?;
             let adds = actions.keys.iter().filter(|key| key.is_add);
             let row = adds.into_iter().position(|add| add.path == key.path)?;
-            let paths: &ArrayRef = actions.adds.column(FileField::Path).ok()?;
+            let paths: &ArrayRef = actions.rows.column(FileField::Path).ok()?;
             let paths = paths.as_string::<i32>();
             (row < paths.len()).then(|| paths.value(row).to_owned())
         })

@@ -253,7 +253,7 @@ impl AddReader {
             }
             columns[field as usize] = Some(column);
         }
-        Ok(FileColumns { rows, columns })
+        Ok(FileColumns { rows, kinds: Vec::new(), columns })
     }
 
     /// Adds the columns of the statistics: from `text` where the file has it.
@@ -640,7 +640,10 @@ fn column_name(field: FileField) -> Option<&'static str> {
         FileField::ModificationTime => "modificationTime",
         FileField::PartitionValues => "partitionValues",
         FileField::Stats => "stats",
-        FileField::NumRecords => return None,
+        FileField::NumRecords
+        | FileField::DeletionTimestamp
+        | FileField::ExtendedFileMetadata
+        | FileField::Body => return None,
         FileField::DeletionVector => "deletionVector",
         FileField::Tags => "tags",
         FileField::DataChange => "dataChange",

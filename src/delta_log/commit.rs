@@ -2,9 +2,9 @@
 //!
 //! Two readings of the same lines. [`rare_actions`] looks at each line's first
 //! key and parses the few lines that a snapshot wants. [`decode`] walks every
-//! line once and copies the wanted values of `add` and the keys of `add` and
-//! `remove` straight into columns; everything else is skipped, checked to be
-//! JSON. Both read a JSON checkpoint too: its lines are actions all the same.
+//! line once and copies what is [`Wanted`] of it, values into columns and keys
+//! of files beside them; everything else is skipped, checked to be JSON. Both
+//! read a JSON checkpoint too: its lines are actions all the same.
 //!
 //! The work is cut into decode units by bytes alone ([`plan`]), so that the
 //! cut, and with it every batch, is the same whatever the number of threads: a
@@ -19,7 +19,8 @@ use bytes::Bytes;
 use super::file_columns::{DeletionVector, FileBuilders, deletion_vector};
 use super::json::{Cursor, Fault, RawStr, SURROGATE, Scan, Text};
 use crate::actions::{
-    ActionKey, FileColumns, FileField, FileFields, KeyHasher, RareAction, RareKind,
+    ActionKey, ActionKind, ActionKinds, FileColumns, FileField, FileFields, FileKind, KeyHasher,
+    RareAction, RareKind, decode_path,
 };
 use crate::error::{Error, Result, escaped};
 use crate::memory::Memory;
@@ -82,9 +83,19 @@ pub(crate) struct TextSlice {
     pub(crate) range: Range<u64>,
 }
 
-/// The decode units of `texts`, in the order that replay wants them, newest
-/// first: so are the shares of one commit, and the commits of one run.
-pub(crate) fn plan(texts: Vec<LogText>) -> impl Iterator<Item = Vec<TextSlice>> + Send {
+/// In which order commits are decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    NewestFirst,
+    OldestFirst,
+}
+
+/// The decode units of `texts`, which are in `order`; so are the shares of one
+/// commit, and the commits of one run. Lines are always in the order of the file.
+pub(crate) fn plan(
+    texts: Vec<LogText>,
+    order: Order,
+) -> impl Iterator<Item = Vec<TextSlice>> + Send {
     let mut texts = texts.into_iter().peekable();
     // The shares of a big commit that are still to come.
     let mut shares: Vec<TextSlice> = Vec::new();
@@ -105,6 +116,9 @@ pub(crate) fn plan(texts: Vec<LogText>) -> impl Iterator<Item = Vec<TextSlice>> 
                     shares.extend(
                         (0..count).map(|i| TextSlice { text: text.clone(), range: range(i) }),
                     );
+                    if order == Order::OldestFirst {
+                        shares.reverse();
+                    }
                     continue;
                 }
                 TextSlice::whole(text)
@@ -210,36 +224,71 @@ impl TextSlice {
     }
 }
 
-/// The decoded file actions of a unit.
-pub(crate) struct FileActions {
-    /// One row an `add`, in the order of `keys`.
-    pub(crate) adds: FileColumns,
-    /// Every `add` and `remove`, in the order of the slices and of their lines.
-    pub(crate) keys: Vec<ActionKey>,
-    /// For each slice, its version and where its keys end.
-    pub(crate) ends: Vec<(u64, usize)>,
+/// What is wanted of the actions of a unit. An action of which nothing is wanted
+/// is not looked into, but for being JSON.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// The actions that become a row each.
+    pub(crate) rows: ActionKinds,
+    /// The columns of the rows; the path is always among them.
+    pub(crate) fields: FileFields,
+    /// The file actions whose keys are hashed.
+    pub(crate) keys: ActionKinds,
 }
 
-/// Decodes the file actions of a unit: `want` are the columns, the path always
-/// among them.
+impl Wanted {
+    /// What reconciliation needs: the keys of adds and removes. Of the two,
+    /// those that are in `rows` are rows.
+    pub(crate) fn reconciled(rows: ActionKinds, fields: FileFields) -> Wanted {
+        let keys = ActionKinds::from_iter([ActionKind::ADD, ActionKind::REMOVE]);
+        Wanted { rows, fields, keys }
+    }
+
+    fn has(&self, kind: FileKind) -> bool {
+        let kind = ActionKind::File(kind);
+        self.rows.has(kind) || self.keys.has(kind)
+    }
+}
+
+/// The decoded actions of a unit.
+pub(crate) struct Actions {
+    /// In the order of the slices and of their lines, as are the keys.
+    pub(crate) rows: FileColumns,
+    pub(crate) keys: Vec<ActionKey>,
+    /// For each slice, where it ends.
+    pub(crate) ends: Vec<SliceEnd>,
+}
+
+/// Where a slice ends in the [`Actions`] of its unit.
+pub(crate) struct SliceEnd {
+    pub(crate) version: u64,
+    pub(crate) rows: usize,
+    pub(crate) keys: usize,
+}
+
+/// Decodes what is wanted of a unit.
 pub(crate) fn decode(
     storage: &dyn Storage,
     unit: &[TextSlice],
-    want: FileFields,
+    wanted: Wanted,
     hasher: &KeyHasher,
     memory: &Memory,
-) -> Result<FileActions> {
+) -> Result<Actions> {
     let bytes = unit.iter().map(TextSlice::bytes).sum::<u64>();
-    let mut decoder = Decoder::new(want, hasher, usize::try_from(bytes).unwrap_or(0), memory);
+    let mut decoder = Decoder::new(wanted, hasher, usize::try_from(bytes).unwrap_or(0), memory);
     let mut ends = Vec::with_capacity(unit.len());
     for slice in unit {
         let (lines, base) = slice.lines(storage)?;
         let fail = |at: usize, e: Error| slice.error(storage, base, &lines, at, &e);
         let text = utf8(&lines).map_err(|(at, e)| fail(at, e))?;
         decoder.lines(text).map_err(|fault| fail(fault.at, Error::corrupt(fault.what)))?;
-        ends.push((slice.text.version, decoder.keys.len()));
+        ends.push(SliceEnd {
+            version: slice.text.version,
+            rows: decoder.rows.rows(),
+            keys: decoder.keys.len(),
+        });
     }
-    Ok(FileActions { adds: decoder.adds.finish()?, keys: decoder.keys, ends })
+    Ok(Actions { rows: decoder.rows.finish()?, keys: decoder.keys, ends })
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, (usize, Error)> {
@@ -356,10 +405,10 @@ impl RareScan<'_> {
     /// Whether a line that begins plainly with `key` has to be looked at
     /// closely: it is wanted, or it is no action that the protocol knows.
     fn is_wanted(&self, key: &[u8]) -> bool {
-        let rare = std::str::from_utf8(key).ok().and_then(RareKind::from_key);
-        match rare {
-            Some(kind) => self.kinds.contains(&kind),
-            None => !matches!(key, b"add" | b"remove" | b"cdc" | b"checkpointMetadata"),
+        match ActionKind::from_key(key) {
+            Some(ActionKind::Rare(kind)) => self.kinds.contains(&kind),
+            Some(ActionKind::File(_)) => false,
+            None => true,
         }
     }
 
@@ -407,14 +456,14 @@ impl RareScan<'_> {
     }
 }
 
-/// The one-pass scanner of file actions.
+/// The one-pass scanner of actions.
 struct Decoder<'a> {
+    wanted: Wanted,
     hasher: &'a KeyHasher,
-    adds: FileBuilders,
+    rows: FileBuilders,
     keys: Vec<ActionKey>,
-    /// The members of the last add and of the last remove.
-    add_shape: Shape,
-    remove_shape: Shape,
+    /// The members of the last file action of each kind.
+    shapes: [Shape; FileKind::COUNT],
     scratch: Vec<u8>,
     value: Text,
 }
@@ -430,10 +479,11 @@ impl Shape {
     /// More members than this are not remembered: no action has so many.
     const MEMBERS_MAX: usize = 32;
 
-    /// What the member at `place` is, the cursor at its value; `None` after the
-    /// last one.
+    /// What the member of `kind` at `place` is, the cursor at its value; `None`
+    /// after the last one.
     fn next(
         &mut self,
+        kind: FileKind,
         cursor: &mut Cursor<'_>,
         place: &mut usize,
     ) -> Scan<Option<Option<FileField>>> {
@@ -446,7 +496,7 @@ impl Shape {
         }
         let begin = cursor.pos();
         let Some(key) = cursor.next_key(&mut (at == 0))? else { return Ok(None) };
-        let field = field_of(key);
+        let field = field_of(key).filter(|&field| kind.has(field));
         let member = (cursor.since(begin).to_vec(), field);
         if let Some(known) = self.0.get_mut(at) {
             *known = member;
@@ -459,13 +509,13 @@ impl Shape {
 
 impl<'a> Decoder<'a> {
     /// A decoder of about `bytes` of lines.
-    fn new(want: FileFields, hasher: &'a KeyHasher, bytes: usize, memory: &Memory) -> Self {
+    fn new(wanted: Wanted, hasher: &'a KeyHasher, bytes: usize, memory: &Memory) -> Self {
         Decoder {
+            wanted,
             hasher,
-            adds: FileBuilders::new(want, bytes, memory),
+            rows: FileBuilders::new(wanted.fields, wanted.rows, bytes, memory),
             keys: Vec::new(),
-            add_shape: Shape::default(),
-            remove_shape: Shape::default(),
+            shapes: Default::default(),
             scratch: Vec::new(),
             value: Text::default(),
         }
@@ -489,10 +539,10 @@ impl<'a> Decoder<'a> {
     fn line(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
         // What most lines begin with, to the byte.
         let plain = if cursor.eat(b"{\"add\":{") {
-            self.add(cursor)?;
+            self.file(FileKind::Add, cursor)?;
             true
         } else if cursor.eat(b"{\"remove\":{") {
-            self.remove(cursor)?;
+            self.file(FileKind::Remove, cursor)?;
             true
         } else {
             cursor.begin_object()?;
@@ -501,79 +551,99 @@ impl<'a> Decoder<'a> {
         let mut first = !plain;
         let mut has_action = plain;
         while let Some(key) = cursor.next_key(&mut first)? {
-            let kind = ActionName::of(key);
+            let Some(kind) = kind_of(key) else {
+                cursor.skip_value()?;
+                continue;
+            };
             // A writer that spells the absent actions of a line as null is read.
-            if kind != ActionName::Unknown && cursor.null()? {
+            if cursor.null()? {
                 continue;
             }
-            if kind != ActionName::Unknown && std::mem::replace(&mut has_action, true) {
+            if std::mem::replace(&mut has_action, true) {
                 return Err(cursor.fault("a line holds more than one action"));
             }
             match kind {
-                ActionName::Add => {
+                ActionKind::File(kind) if self.wanted.has(kind) => {
                     cursor.begin_object()?;
-                    self.add(cursor)?;
+                    self.file(kind, cursor)?;
                 }
-                ActionName::Remove => {
-                    cursor.begin_object()?;
-                    self.remove(cursor)?;
+                kind if self.wanted.rows.has(kind) => {
+                    let begin = cursor.pos();
+                    cursor.skip_value()?;
+                    let body = cursor.since(begin);
+                    self.rows.rare_row(kind, body).map_err(|what| cursor.fault(what))?;
                 }
-                ActionName::Other | ActionName::Unknown => cursor.skip_value()?,
+                _ => cursor.skip_value()?,
             }
         }
         Ok(())
     }
 
-    /// Decodes an add, the cursor behind its `{`.
-    fn add(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
+    /// Decodes what is wanted of a file action, the cursor behind its `{`.
+    fn file(&mut self, kind: FileKind, cursor: &mut Cursor<'_>) -> Scan<()> {
+        if self.wanted.rows.has(ActionKind::File(kind)) {
+            self.row(kind, cursor)
+        } else if self.wanted.keys.has(ActionKind::File(kind)) {
+            self.key(kind, cursor)
+        } else {
+            cursor.seek(cursor.pos() - 1);
+            cursor.skip_value()
+        }
+    }
+
+    /// Decodes a row and its key, the cursor behind the `{`.
+    fn row(&mut self, kind: FileKind, cursor: &mut Cursor<'_>) -> Scan<()> {
         let begin = cursor.pos();
         let mut vector = None;
         let mut seen = FileFields::default();
         let mut place = 0;
-        while let Some(field) = self.add_shape.next(cursor, &mut place)? {
+        while let Some(field) = self.shapes[kind as usize].next(kind, cursor, &mut place)? {
             let Some(field) = field else {
                 cursor.skip_value()?;
                 continue;
             };
             if seen.has(field) {
-                return Err(cursor.fault("an add has the same key twice, which is ambiguous"));
+                return Err(cursor.fault(has_key_twice(kind)));
             }
             if cursor.null()? {
                 continue;
             }
             seen.insert(field);
             match field {
-                FileField::Path => self.adds.path.append_next(cursor)?,
+                FileField::Path => self.rows.path.append_next(cursor)?,
                 FileField::DeletionVector => vector = Some(deletion_vector(cursor)?),
-                _ => self.adds.value(field, cursor, &mut self.value)?,
+                _ => self.rows.value(field, cursor, &mut self.value)?,
             }
         }
         if !seen.has(FileField::Path) {
             cursor.seek(begin);
-            return Err(cursor.fault("an add has no path"));
+            return Err(cursor.fault(has_no_path(kind)));
         }
-        self.adds.end_row(seen, vector.as_ref()).map_err(|what| cursor.fault(what))?;
-        let path = self
-            .hasher
-            .path(self.adds.path.last(), &mut self.scratch)
-            .map_err(|e| cursor.fault(e.message()))?;
-        self.push_key(path, vector.as_ref(), true).map_err(|what| cursor.fault(what))
+        let action = ActionKind::File(kind);
+        self.rows.end_row(action, seen, vector.as_ref()).map_err(|what| cursor.fault(what))?;
+        let path = self.rows.path.last();
+        if !self.wanted.keys.has(action) {
+            let checked = decode_path(path, &mut self.scratch).map(|_| ());
+            return checked.map_err(|e| cursor.fault(e.message()));
+        }
+        let path =
+            self.hasher.path(path, &mut self.scratch).map_err(|e| cursor.fault(e.message()))?;
+        self.push_key(kind, path, vector.as_ref()).map_err(|what| cursor.fault(what))
     }
 
-    /// Decodes the key of a remove, the cursor behind its `{`.
-    fn remove(&mut self, cursor: &mut Cursor<'_>) -> Scan<()> {
+    /// Decodes a key alone, the cursor behind the `{`.
+    fn key(&mut self, kind: FileKind, cursor: &mut Cursor<'_>) -> Scan<()> {
         let begin = cursor.pos();
         let mut path = None;
         let mut vector = None;
         let mut place = 0;
-        while let Some(field) = self.remove_shape.next(cursor, &mut place)? {
+        while let Some(field) = self.shapes[kind as usize].next(kind, cursor, &mut place)? {
             match field {
                 Some(field @ (FileField::Path | FileField::DeletionVector)) => {
                     let is_twice =
                         if field == FileField::Path { path.is_some() } else { vector.is_some() };
                     if is_twice {
-                        let what = "a remove has the same key twice, which is ambiguous";
-                        return Err(cursor.fault(what));
+                        return Err(cursor.fault(has_key_twice(kind)));
                     }
                     if cursor.null()? {
                         continue;
@@ -589,19 +659,19 @@ impl<'a> Decoder<'a> {
         }
         let Some(raw) = path else {
             cursor.seek(begin);
-            return Err(cursor.fault("a remove has no path"));
+            return Err(cursor.fault(has_no_path(kind)));
         };
         let raw = raw.resolve(&mut self.value).map_err(|_| cursor.fault(SURROGATE))?;
         let path =
             self.hasher.path(raw, &mut self.scratch).map_err(|e| cursor.fault(e.message()))?;
-        self.push_key(path, vector.as_ref(), false).map_err(|what| cursor.fault(what))
+        self.push_key(kind, path, vector.as_ref()).map_err(|what| cursor.fault(what))
     }
 
     fn push_key(
         &mut self,
+        kind: FileKind,
         path: u128,
         vector: Option<&DeletionVector<'_>>,
-        is_add: bool,
     ) -> Result<(), &'static str> {
         let file = match vector {
             None => path,
@@ -614,41 +684,27 @@ impl<'a> Decoder<'a> {
                 self.hasher.file(path, storage_type, inline, offset, &mut self.scratch)
             }
         };
-        self.keys.push(ActionKey { file, path, is_add });
+        self.keys.push(ActionKey { file, path, is_add: kind == FileKind::Add });
         Ok(())
     }
 }
 
-/// The actions that a line can hold, as far as reconciliation tells them apart.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ActionName {
-    Add,
-    Remove,
-    Other,
-    Unknown,
+#[cold]
+fn has_key_twice(kind: FileKind) -> String {
+    format!("{} has the same key twice, which is ambiguous", kind.noun())
 }
 
-impl ActionName {
-    fn of(key: RawStr<'_>) -> ActionName {
-        match key.plain() {
-            Some(b"add") => ActionName::Add,
-            Some(b"remove") => ActionName::Remove,
-            Some(
-                b"commitInfo"
-                | b"metaData"
-                | b"protocol"
-                | b"txn"
-                | b"domainMetadata"
-                | b"cdc"
-                | b"sidecar"
-                | b"checkpointMetadata",
-            ) => ActionName::Other,
-            Some(_) => ActionName::Unknown,
-            // A name may be spelled with escapes, and is the same name.
-            None if key.is("add") => ActionName::Add,
-            None if key.is("remove") => ActionName::Remove,
-            None => ActionName::Unknown,
-        }
+#[cold]
+fn has_no_path(kind: FileKind) -> String {
+    format!("{} has no path", kind.noun())
+}
+
+/// The action that a line calls `key`: a name spelled with escapes is the same
+/// name.
+fn kind_of(key: RawStr<'_>) -> Option<ActionKind> {
+    match key.plain() {
+        Some(key) => ActionKind::from_key(key),
+        None => ActionKind::from_key(key.resolve(&mut Text::default()).ok()?),
     }
 }
 
@@ -666,12 +722,17 @@ fn field_of(key: RawStr<'_>) -> Option<FileField> {
         b"baseRowId" => FileField::BaseRowId,
         b"defaultRowCommitVersion" => FileField::DefaultRowCommitVersion,
         b"clusteringProvider" => FileField::ClusteringProvider,
+        b"deletionTimestamp" => FileField::DeletionTimestamp,
+        b"extendedFileMetadata" => FileField::ExtendedFileMetadata,
         _ => return None,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{Array, AsArray};
+    use arrow::datatypes::{DataType, Int64Type};
+
     use super::*;
     use crate::storage;
 
@@ -692,27 +753,231 @@ mod tests {
         Log { _dir: dir, storage, text }
     }
 
-    fn decode_all(log: &Log) -> Result<Vec<FileActions>> {
+    fn all_fields() -> FileFields {
+        FileFields::from_iter(FileField::ALL)
+    }
+
+    fn decode_as(log: &Log, order: Order, wanted: Wanted) -> Result<Vec<Actions>> {
         let hasher = KeyHasher::new();
-        let want = FileFields::from_iter(FileField::ALL);
-        plan(vec![log.text.clone()])
-            .map(|unit| decode(log.storage.as_ref(), &unit, want, &hasher, &Memory::default()))
+        plan(vec![log.text.clone()], order)
+            .map(|unit| decode(log.storage.as_ref(), &unit, wanted, &hasher, &Memory::default()))
             .collect()
     }
 
-    fn one(line: &str) -> Result<FileActions> {
-        Ok(decode_all(&log(line.as_bytes()))?.remove(0))
+    fn one(line: &str, wanted: Wanted) -> Result<Actions> {
+        let log = log(line.as_bytes());
+        Ok(decode_as(&log, Order::NewestFirst, wanted)?.remove(0))
+    }
+
+    /// As a listing wants it: rows of adds, keys of adds and removes.
+    fn listed() -> Wanted {
+        Wanted::reconciled(ActionKinds::from_iter([ActionKind::ADD]), all_fields())
+    }
+
+    /// Rows of `kinds`, and no keys.
+    fn rows_of(kinds: impl IntoIterator<Item = ActionKind>) -> Wanted {
+        let rows = ActionKinds::from_iter(kinds);
+        Wanted { rows, fields: all_fields(), keys: ActionKinds::default() }
+    }
+
+    fn names(actions: &Actions) -> Vec<&'static str> {
+        (0..actions.rows.rows).map(|row| actions.rows.kind(row).key()).collect()
+    }
+
+    fn texts(actions: &Actions, field: FileField) -> Vec<Option<String>> {
+        let column = actions.rows.column(field).unwrap().as_string::<i32>();
+        column.iter().map(|text| text.map(str::to_owned)).collect()
+    }
+
+    fn numbers(actions: &Actions, field: FileField) -> Vec<Option<i64>> {
+        let column = actions.rows.column(field).unwrap();
+        let column = arrow::compute::cast(column, &DataType::Int64).unwrap();
+        column.as_primitive::<Int64Type>().iter().collect()
+    }
+
+    const DV: &str = r#""deletionVector":{"storageType":"u","pathOrInlineDv":"<4$go)s!dkVsxG*vpLez","offset":1,"sizeInBytes":34,"cardinality":1}"#;
+
+    /// One of each action, and lines that are none.
+    fn every_action() -> String {
+        [
+            r#"{"commitInfo":{"operation" : "WRITE","n":1.50}}"#,
+            r#"{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}"#,
+            r#"{"metaData":{"id":"x"}}"#,
+            r#"{"txn":{"appId":"a\u0062","version":1}}"#,
+            r#"{"domainMetadata":{"domain":"d","configuration":"","removed":false}}"#,
+            "",
+            "{}",
+            r#"{"unknown":{"path":"no"}}"#,
+            r#"{"add":{"path":"a","size":1,"modificationTime":2,"partitionValues":{},"dataChange":true,"clusteringProvider":"liquid","deletionTimestamp":"not of an add","unknown":[]}}"#,
+            &format!(
+                r#"{{"remove":{{"path":"b","deletionTimestamp":3,"extendedFileMetadata":true,"partitionValues":{{"p":"1"}},"size":4,"stats":"{{\"numRecords\":5}}","tags":{{"k":"v"}},"baseRowId":6,"defaultRowCommitVersion":7,"dataChange":false,"clusteringProvider":8,{DV}}}}}"#
+            ),
+            r#"{"cdc":{"path":"c","size":9,"partitionValues":{},"dataChange":false,"stats":10}}"#,
+            r#"{ "txn" : null, "remove" : {"path":"d\u002fe"} }"#,
+        ]
+        .join("\n")
+    }
+
+    #[test]
+    fn each_wanted_action_is_a_row_in_the_order_of_the_lines() {
+        let actions = one(&every_action(), rows_of(ActionKind::ALL)).unwrap();
+        let rare = ["commitInfo", "protocol", "metaData", "txn", "domainMetadata"];
+        assert_eq!(names(&actions), [&rare[..], &["add", "remove", "cdc", "remove"]].concat());
+        let text = |text: &str| Some(text.to_owned());
+        let after_rare = |files: [Option<String>; 4]| [vec![None; 5], files.to_vec()].concat();
+        assert_eq!(
+            texts(&actions, FileField::Path),
+            after_rare([text("a"), text("b"), text("c"), text("d/e")])
+        );
+        assert_eq!(
+            texts(&actions, FileField::Body),
+            [
+                text(r#"{"operation" : "WRITE","n":1.50}"#),
+                text(r#"{"minReaderVersion":1,"minWriterVersion":2}"#),
+                text(r#"{"id":"x"}"#),
+                text(r#"{"appId":"a\u0062","version":1}"#),
+                text(r#"{"domain":"d","configuration":"","removed":false}"#),
+                None,
+                None,
+                None,
+                None,
+            ]
+        );
+        let file_numbers = |field| numbers(&actions, field)[5..].to_vec();
+        for (field, expected) in [
+            (FileField::Size, [Some(1), Some(4), Some(9), None]),
+            (FileField::ModificationTime, [Some(2), None, None, None]),
+            (FileField::DeletionTimestamp, [None, Some(3), None, None]),
+            (FileField::ExtendedFileMetadata, [None, Some(1), None, None]),
+            (FileField::DataChange, [Some(1), Some(0), Some(0), None]),
+            (FileField::NumRecords, [None, Some(5), None, None]),
+            (FileField::BaseRowId, [None, Some(6), None, None]),
+            (FileField::DefaultRowCommitVersion, [None, Some(7), None, None]),
+        ] {
+            assert_eq!(file_numbers(field), expected, "{field:?}");
+        }
+        // What a kind of action does not have is ignored in it, whatever it is.
+        let provider = texts(&actions, FileField::ClusteringProvider);
+        assert_eq!(provider, after_rare([text("liquid"), None, None, None]));
+        let stats = texts(&actions, FileField::Stats);
+        assert_eq!(stats, after_rare([None, text(r#"{"numRecords":5}"#), None, None]));
+        let vectors = actions.rows.column(FileField::DeletionVector).unwrap();
+        assert_eq!((vectors.null_count(), vectors.is_valid(6)), (8, true));
+        assert!(actions.keys.is_empty());
+        assert_eq!((actions.ends[0].rows, actions.ends[0].keys), (9, 0));
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_no_row_and_is_not_looked_into() {
+        // A size that is none, and a path twice, in actions that nobody wants.
+        let lines = [
+            r#"{"add":{"path":"a","size":"x"}}"#,
+            r#"{"remove":{"path":"a","path":"b"}}"#,
+            r#"{"commitInfo":5}"#,
+            r#"{"cdc":{"path":"c"}}"#,
+        ]
+        .join("\n");
+        let actions = one(&lines, rows_of([ActionKind::CDC])).unwrap();
+        assert_eq!(names(&actions), ["cdc"]);
+        for kind in [ActionKind::ADD, ActionKind::REMOVE] {
+            assert!(one(&lines, rows_of([kind])).is_err(), "{kind:?}");
+        }
+        // But it is JSON all the same.
+        let cut = r#"{"add":{"path":"a","size":}}"#;
+        assert!(one(cut, rows_of([ActionKind::CDC])).is_err());
+
+        let listed = one(&every_action(), listed()).unwrap();
+        assert_eq!(names(&listed), ["add"]);
+        assert_eq!(
+            listed.keys.iter().map(|key| key.is_add).collect::<Vec<_>>(),
+            [true, false, false]
+        );
+    }
+
+    #[test]
+    fn what_makes_an_add_corrupt_makes_a_remove_and_a_cdc_corrupt_that_is_a_row() {
+        for (kind, noun) in [("add", "an add"), ("remove", "a remove"), ("cdc", "a cdc")] {
+            for (members, what) in [
+                (r#""path":"a","size":-5"#, "negative"),
+                (r#""path":"a","size":12.5"#, "whole number"),
+                (r#""path":"a","size":9223372036854775808"#, "whole number"),
+                (r#""path":"a","path":"b""#, "same key twice"),
+                (r#""path":"a","size":1,"size":1"#, "same key twice"),
+                (r#""path":null"#, "no path"),
+                (r#""size":1"#, "no path"),
+                (r#""path":"""#, "is empty"),
+                (r#""path":"a%00b""#, "NUL"),
+                (r#""path":"../a""#, "climbs out"),
+            ] {
+                let line = format!(r#"{{"{kind}":{{{members}}}}}"#);
+                let error = one(&line, rows_of(ActionKind::ALL)).map(|_| ()).unwrap_err();
+                assert!(error.message().contains(what), "{line}: {error}");
+                assert!(error.message().contains("line 1"), "{line}: {error}");
+                if what == "no path" || what == "same key twice" {
+                    assert!(error.message().contains(noun), "{line}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_that_holds_two_actions_is_an_error_whatever_is_wanted() {
+        for line in [r#"{"txn":{},"cdc":{"path":"a"}}"#, r#"{"add":{"path":"a"},"txn":{}}"#] {
+            for wanted in [listed(), rows_of(ActionKind::ALL), rows_of([])] {
+                let error = one(line, wanted).map(|_| ()).unwrap_err();
+                assert!(error.message().contains("more than one action"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_action_whose_name_is_spelled_with_escapes_is_that_action() {
+        let lines = r#"{"\u0061dd":{"path":"a"}}
+{"c\u0064c":{"path":"b"}}
+{"\u0074xn":{}}"#;
+        let actions = one(lines, rows_of(ActionKind::ALL)).unwrap();
+        assert_eq!(names(&actions), ["add", "cdc", "txn"]);
+    }
+
+    #[test]
+    fn the_shares_of_a_big_commit_come_in_the_order_asked_for() {
+        let count = 20_000;
+        let line = |i| match i % 3 {
+            0 => format!("{{\"add\":{{\"path\":\"{i:08}\",\"size\":{i}}}}}\n"),
+            1 => format!("{{\"remove\":{{\"path\":\"{i:08}\",\"size\":{i}}}}}\n"),
+            _ => format!("{{\"txn\":{{\"appId\":\"{:060}\",\"version\":{i}}}}}\n", 0),
+        };
+        let content: String = (0..count).map(line).collect();
+        assert!(content.len() as u64 > 2 * SHARE_BYTES);
+        let log = log(content.as_bytes());
+        let wanted = rows_of(ActionKind::ALL);
+
+        let oldest_first = decode_as(&log, Order::OldestFirst, wanted).unwrap();
+        let paths = oldest_first.iter().flat_map(|unit| texts(unit, FileField::Path));
+        let expected = (0..count).map(|i| (i % 3 != 2).then(|| format!("{i:08}")));
+        assert!(paths.eq(expected));
+
+        let newest_first = decode_as(&log, Order::NewestFirst, wanted).unwrap();
+        let first = &newest_first[0];
+        let last_slice = first.ends[0].rows;
+        assert!(0 < last_slice && last_slice < first.rows.rows);
+        assert_eq!(numbers(first, FileField::Size)[last_slice - 1], Some(19_999));
+        let rows = |units: &[Actions]| units.iter().map(|unit| unit.rows.rows).sum::<usize>();
+        assert_eq!((rows(&newest_first), rows(&oldest_first)), (count, count));
     }
 
     #[test]
     fn a_deletion_vector_is_read_in_an_add_and_in_a_remove() {
-        let dv = r#""deletionVector":{"storageType":"u","pathOrInlineDv":"<4$go)s!dkVsxG*vpLez","offset":1,"sizeInBytes":34,"cardinality":1}"#;
-        let actions = one(&format!(
-            "{{\"remove\":{{\"path\":\"a\",{dv}}}}}\n{{\"add\":{{\"path\":\"a\",{dv}}}}}\n"
-        ))
-        .unwrap();
-        assert_eq!(actions.adds.rows, 1);
-        assert_eq!(actions.keys[0].file, actions.keys[1].file);
-        assert_ne!(actions.keys[0].file, actions.keys[0].path);
+        let lines = format!(
+            "{{\"remove\":{{\"path\":\"a\",{DV}}}}}\n{{\"add\":{{\"path\":\"a\",{DV}}}}}\n"
+        );
+        let both = ActionKinds::from_iter([ActionKind::ADD, ActionKind::REMOVE]);
+        for wanted in [listed(), Wanted::reconciled(both, all_fields())] {
+            let actions = one(&lines, wanted).unwrap();
+            assert_eq!(actions.keys[0].file, actions.keys[1].file);
+            assert_ne!(actions.keys[0].file, actions.keys[0].path);
+            let expected = if wanted.rows == both { 2 } else { 1 };
+            assert_eq!(actions.rows.rows, expected);
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The columns that a line's `add` fills: builders that take values straight from
-//! the cursor, each unescaped where it will stay.
+//! The columns that a line's action fills: builders that take values straight
+//! from the cursor, each unescaped where it will stay.
 
 use std::sync::Arc;
 
@@ -11,14 +11,21 @@ use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::DataType;
 
 use super::json::{Cursor, RawStr, SURROGATE, Scan, Text};
-use crate::actions::{FileColumns, FileField, FileFields, deletion_vector_fields};
+use crate::actions::{
+    ActionKind, ActionKinds, FileColumns, FileField, FileFields, deletion_vector_fields,
+};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::utf8_array::utf8_array;
 
-/// Builders of the wanted columns of `add`.
+/// Builders of the wanted columns.
 pub(super) struct FileBuilders {
     want: FileFields,
+    /// Of these, the ones that are null where the action does not have them:
+    /// all but those that are made of several, or of another.
+    optional: FileFields,
+    /// What each row is; `None` where all of them are adds.
+    kinds: Option<Vec<ActionKind>>,
     pub(super) path: Utf8Builder,
     size: Int64Builder,
     modification_time: TimestampMillisecondBuilder,
@@ -30,18 +37,26 @@ pub(super) struct FileBuilders {
     base_row_id: Int64Builder,
     default_row_commit_version: Int64Builder,
     clustering_provider: Utf8Builder,
+    deletion_timestamp: TimestampMillisecondBuilder,
+    extended_file_metadata: BooleanBuilder,
+    body: Utf8Builder,
     vectors: VectorBuilder,
     memory: Memory,
 }
 
 impl FileBuilders {
-    /// Builders for about `bytes` of lines.
-    pub(super) fn new(want: FileFields, bytes: usize, memory: &Memory) -> Self {
+    /// Builders of the columns `want` for about `bytes` of lines, whose actions
+    /// of the kinds `rows` are rows.
+    pub(super) fn new(want: FileFields, rows: ActionKinds, bytes: usize, memory: &Memory) -> Self {
         // Statistics are most of a line, and shrink as they are unescaped.
         let stats = if want.has(FileField::Stats) { bytes / 4 * 3 } else { 0 };
         let stats = memory.take(stats).unwrap_or_default();
+        let made = [FileField::Path, FileField::NumRecords, FileField::DeletionVector];
+        let only_adds = rows == ActionKinds::from_iter([ActionKind::ADD]);
         FileBuilders {
             want,
+            optional: want.without(FileFields::from_iter(made)),
+            kinds: (!only_adds).then(Vec::new),
             path: Utf8Builder::default(),
             size: Int64Builder::new(),
             modification_time: TimestampMillisecondBuilder::new(),
@@ -54,8 +69,16 @@ impl FileBuilders {
             base_row_id: Int64Builder::new(),
             default_row_commit_version: Int64Builder::new(),
             clustering_provider: Utf8Builder::default(),
+            deletion_timestamp: TimestampMillisecondBuilder::new(),
+            extended_file_metadata: BooleanBuilder::new(),
+            body: Utf8Builder::default(),
             vectors: VectorBuilder::default(),
         }
+    }
+
+    /// The rows so far.
+    pub(super) fn rows(&self) -> usize {
+        self.path.len()
     }
 
     /// Appends the value that comes next, or skips it where its column is not
@@ -96,52 +119,76 @@ impl FileBuilders {
                     self.num_records.append_option(num_records(text));
                 }
             }
-            FileField::Path | FileField::NumRecords | FileField::DeletionVector => {}
+            FileField::DeletionTimestamp => self.deletion_timestamp.append_value(cursor.i64()?),
+            FileField::ExtendedFileMetadata => {
+                self.extended_file_metadata.append_value(cursor.bool()?);
+            }
+            FileField::Path
+            | FileField::NumRecords
+            | FileField::DeletionVector
+            | FileField::Body => {}
         }
         Ok(())
+    }
+
+    /// Appends the row of an action that is no file action: of its own it has a
+    /// body and nothing else.
+    pub(super) fn rare_row(&mut self, kind: ActionKind, body: &[u8]) -> Result<(), &'static str> {
+        self.path.append_null();
+        let mut seen = FileFields::default();
+        if self.want.has(FileField::Body) {
+            self.body.append_bytes(body)?;
+            seen.insert(FileField::Body);
+        }
+        self.end_row(kind, seen, None)
     }
 
     /// Ends a row: a wanted field that the action did not have is null.
     pub(super) fn end_row(
         &mut self,
+        kind: ActionKind,
         seen: FileFields,
         vector: Option<&DeletionVector<'_>>,
     ) -> Result<(), &'static str> {
-        let is_null = |field: FileField| self.want.has(field) && !seen.has(field);
-        if is_null(FileField::Size) {
-            self.size.append_null();
+        if let Some(kinds) = &mut self.kinds {
+            kinds.push(kind);
         }
-        if is_null(FileField::ModificationTime) {
-            self.modification_time.append_null();
-        }
-        if is_null(FileField::DataChange) {
-            self.data_change.append_null();
-        }
-        if is_null(FileField::PartitionValues) {
-            self.partition_values.append_null();
-        }
-        if is_null(FileField::Stats) {
-            self.stats.append_null();
+        let missing = self.optional.without(seen);
+        if !missing.is_empty() {
+            self.append_nulls(missing);
         }
         if self.want.has(FileField::NumRecords) && !seen.has(FileField::Stats) {
             self.num_records.append_null();
-        }
-        if is_null(FileField::Tags) {
-            self.tags.append_null();
-        }
-        if is_null(FileField::BaseRowId) {
-            self.base_row_id.append_null();
-        }
-        if is_null(FileField::DefaultRowCommitVersion) {
-            self.default_row_commit_version.append_null();
-        }
-        if is_null(FileField::ClusteringProvider) {
-            self.clustering_provider.append_null();
         }
         if self.want.has(FileField::DeletionVector) {
             self.vectors.append(vector)?;
         }
         Ok(())
+    }
+
+    fn append_nulls(&mut self, missing: FileFields) {
+        for field in FileField::ALL {
+            if !missing.has(field) {
+                continue;
+            }
+            match field {
+                FileField::Size => self.size.append_null(),
+                FileField::ModificationTime => self.modification_time.append_null(),
+                FileField::DataChange => self.data_change.append_null(),
+                FileField::PartitionValues => self.partition_values.append_null(),
+                FileField::Stats => self.stats.append_null(),
+                FileField::Tags => self.tags.append_null(),
+                FileField::BaseRowId => self.base_row_id.append_null(),
+                FileField::DefaultRowCommitVersion => {
+                    self.default_row_commit_version.append_null();
+                }
+                FileField::ClusteringProvider => self.clustering_provider.append_null(),
+                FileField::DeletionTimestamp => self.deletion_timestamp.append_null(),
+                FileField::ExtendedFileMetadata => self.extended_file_metadata.append_null(),
+                FileField::Body => self.body.append_null(),
+                FileField::Path | FileField::NumRecords | FileField::DeletionVector => {}
+            }
+        }
     }
 
     pub(super) fn finish(mut self) -> Result<FileColumns> {
@@ -173,11 +220,16 @@ impl FileBuilders {
                 FileField::ClusteringProvider => {
                     Arc::new(std::mem::take(&mut self.clustering_provider).finish()?)
                 }
+                FileField::DeletionTimestamp => {
+                    Arc::new(self.deletion_timestamp.finish().with_timezone("UTC"))
+                }
+                FileField::ExtendedFileMetadata => Arc::new(self.extended_file_metadata.finish()),
+                FileField::Body => Arc::new(std::mem::take(&mut self.body).finish()?),
                 FileField::DeletionVector => Arc::new(std::mem::take(&mut self.vectors).finish()?),
             };
             columns[field as usize] = Some(array);
         }
-        Ok(FileColumns { rows, columns })
+        Ok(FileColumns { rows, kinds: self.kinds.unwrap_or_default(), columns })
     }
 }
 

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema};
 use super::checks::Checked;
 use super::stream::Counts;
 use super::{BatchStream, Column, PartitionField, Projection, Scan};
-use crate::actions::{FileColumns, FileField};
+use crate::actions::{ActionKind, ActionKinds, FileColumns, FileField};
 use crate::error::{Error, Result};
 use crate::partition_value::PartitionColumn;
 use crate::read_ahead::Cancel;
@@ -43,6 +43,7 @@ impl Scan {
             commits,
             checkpoint,
             events: engine.events().clone(),
+            rows: ActionKinds::from_iter([ActionKind::ADD]),
             want,
             project: Arc::new(move |adds: &FileColumns| projection.project(adds, &projected)),
             size_column,
@@ -84,10 +85,7 @@ impl Projection {
             .iter()
             .map(|column| match column {
                 Column::Field(field) => adds.column(*field).cloned(),
-                Column::Partition => {
-                    let values = adds.column(FileField::PartitionValues)?.as_map();
-                    self.partition(values, counts, &mut bad_rows)
-                }
+                Column::Partition => self.partition(adds, counts, &mut bad_rows),
             })
             .collect::<Result<Vec<ArrayRef>>>()?;
         // The row count stands apart: a stream may have no column at all.
@@ -97,13 +95,15 @@ impl Projection {
         Ok(Projected { batch, bad_rows })
     }
 
-    /// The partition values, typed.
+    /// The partition values, typed. A value that this version's schema does not
+    /// understand is null in a remove, which often is of an older schema's file.
     fn partition(
         &self,
-        values: &MapArray,
+        actions: &FileColumns,
         counts: &Counts,
         bad_rows: &mut Vec<(usize, Error)>,
     ) -> Result<ArrayRef> {
+        let values = actions.column(FileField::PartitionValues)?.as_map();
         let mut missing = 0;
         let mut columns = Vec::with_capacity(self.partition.len());
         for PartitionField { physical_name, field } in &self.partition {
@@ -112,12 +112,14 @@ impl Projection {
                 let value = match value_of(values, row, physical_name) {
                     Some(value) => value,
                     None => {
-                        missing += 1;
+                        missing += u64::from(actions.kind(row) == ActionKind::ADD);
                         None
                     }
                 };
                 if let Err(e) = column.append(value) {
-                    bad_rows.push((row, e));
+                    if actions.kind(row) != ActionKind::REMOVE {
+                        bad_rows.push((row, e));
+                    }
                     column.append(None)?;
                 }
             }
