@@ -16,6 +16,9 @@
 //! # Ok::<(), delta_engine::Error>(())
 //! ```
 //!
+//! A host that keeps a list of the files brings it up to date with
+//! [`Scan::changes_since`]; [`Scan::actions`] tells what a range of commits did.
+//!
 //! # What it promises
 //!
 //! - A stream that ends without an error is complete. End, error and data are
@@ -106,7 +109,8 @@ pub use properties::{
     ROW_TRACKING_DOMAIN, TableProperties, clustering_columns, row_id_high_water_mark,
 };
 pub use scan::{
-    BatchStream, CancelHandle, DEFAULT_FILE_COLUMNS, FILE_COLUMNS, Progress, ProgressHandle, Scan,
+    ACTION_COLUMNS, ACTION_KINDS, BatchStream, CHANGE_COLUMNS, CancelHandle, DEFAULT_FILE_COLUMNS,
+    FILE_COLUMNS, Progress, ProgressHandle, Scan,
 };
 pub use schema::{
     ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType, TypeChange,

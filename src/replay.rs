@@ -35,8 +35,9 @@ use crate::seen::{Conflict, Seen};
 use crate::span::{Label, SpanKind};
 use crate::storage::Storage;
 
-/// Makes a consumer's batch of decoded actions.
-pub(crate) type Project = dyn Fn(&FileColumns) -> Result<Projected> + Send + Sync;
+/// Makes a consumer's batch of decoded actions; where each commit's rows end is
+/// given too, and is not for a checkpoint's.
+pub(crate) type Project = dyn Fn(&FileColumns, &[SliceEnd]) -> Result<Projected> + Send + Sync;
 
 /// A consumer's batch, before it is known which of its rows stay.
 pub(crate) struct Projected {
@@ -74,14 +75,10 @@ pub(crate) struct Plan {
     pub(crate) window: Window,
 }
 
-impl Plan {
-    /// Whether it is decoded before a worker could begin.
-    pub(crate) fn is_small(&self) -> bool {
-        const SMALL_BYTES: u64 = 256 << 10;
-        let commits = self.commits.iter().map(|commit| commit.text.size).sum::<u64>();
-        let checkpoint = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.bytes());
-        commits.saturating_add(checkpoint) <= SMALL_BYTES
-    }
+/// Whether so many bytes of log are decoded before a worker could begin.
+pub(crate) fn is_small(log_bytes: u64) -> bool {
+    const SMALL_BYTES: u64 = 256 << 10;
+    log_bytes <= SMALL_BYTES
 }
 
 /// A decode unit.
@@ -229,7 +226,7 @@ impl Replay {
             sidecar_actions,
             size_column: plan.size_column,
             delivered_columns: plan.delivered_columns,
-            batch_rows: batch_rows.max(1),
+            batch_rows,
             ready: VecDeque::new(),
             _clears: clears,
         }
@@ -252,7 +249,7 @@ impl Replay {
             let live = self.live(decoded);
             match live {
                 Ok(Some(batch)) => {
-                    if let Err(e) = self.cut(batch) {
+                    if let Err(e) = self.count(batch) {
                         return Some(Err(e));
                     }
                 }
@@ -321,7 +318,8 @@ impl Replay {
         Ok(live)
     }
 
-    fn cut(&mut self, mut batch: RecordBatch) -> Result<()> {
+    /// Counts the rows of a batch that is to be delivered, and cuts it.
+    fn count(&mut self, mut batch: RecordBatch) -> Result<()> {
         let rows = batch.num_rows();
         self.totals.files += rows as u64;
         if let Some(column) = self.size_column {
@@ -335,10 +333,16 @@ impl Replay {
                 .project(&delivered)
                 .map_err(|e| Error::bug(format!("the delivered columns of a batch: {e}")))?;
         }
-        let cuts = (0..rows).step_by(self.batch_rows);
-        self.ready.extend(cuts.map(|begin| batch.slice(begin, self.batch_rows.min(rows - begin))));
+        self.ready.extend(cut(&batch, self.batch_rows));
         Ok(())
     }
+}
+
+/// The rows of `batch` in batches of at most `batch_rows`, none of them empty.
+pub(crate) fn cut(batch: &RecordBatch, batch_rows: usize) -> impl Iterator<Item = RecordBatch> {
+    let rows = batch.num_rows();
+    let begins = (0..rows).step_by(batch_rows.max(1));
+    begins.map(move |begin| batch.slice(begin, batch_rows.max(1).min(rows - begin)))
 }
 
 /// The rows of a checkpoint's unit whose keys no commit has.
@@ -409,7 +413,7 @@ impl Decoder {
     }
 
     fn commits(&self, actions: Actions, name: &str) -> Result<Decoded> {
-        let rows = self.project(&actions.rows, name)?;
+        let rows = self.project(&actions.rows, &actions.ends, name)?;
         let keys = CommitKeys { keys: actions.keys, ends: actions.ends };
         Ok(Decoded { rows, keys: Keys::Commits(keys), checkpoint_adds: 0 })
     }
@@ -449,7 +453,7 @@ impl Decoder {
                 "{name}: a checkpoint holds adds itself and in sidecars, which the protocol forbids"
             )));
         }
-        let mut rows = self.project(&columns, name)?;
+        let mut rows = self.project(&columns, &[], name)?;
         let keys = match (keys, self.final_seen.get()) {
             // Asked for at once where the set is final already.
             (Some(keys), Some(seen)) => {
@@ -470,8 +474,8 @@ impl Decoder {
         Ok(Decoded { rows, keys, checkpoint_adds: count })
     }
 
-    fn project(&self, adds: &FileColumns, name: &str) -> Result<Projected> {
-        let mut rows = (self.project)(adds).map_err(|e| e.at(name))?;
+    fn project(&self, rows: &FileColumns, ends: &[SliceEnd], name: &str) -> Result<Projected> {
+        let mut rows = (self.project)(rows, ends).map_err(|e| e.at(name))?;
         rows.bad_rows.iter_mut().for_each(|(_, e)| *e = e.at(name));
         Ok(rows)
     }
@@ -506,10 +510,11 @@ fn commit_units(commits: Vec<CommitText>) -> Vec<Planned<Unit>> {
     units
 }
 
-fn planned_text(
+/// A unit of commits, with what it weighs and what it is called.
+pub(crate) fn planned_text<U>(
     slices: Vec<TextSlice>,
-    unit: impl FnOnce(Vec<TextSlice>) -> Unit,
-) -> Planned<Unit> {
+    unit: impl FnOnce(Vec<TextSlice>) -> U,
+) -> Planned<U> {
     let bytes = slices.iter().map(TextSlice::bytes).sum::<u64>();
     Planned {
         bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
@@ -519,13 +524,14 @@ fn planned_text(
 }
 
 fn label_of(slices: &[TextSlice]) -> Label {
-    let TextSlice { text, range } = &slices[0];
+    let first @ TextSlice { text, .. } = &slices[0];
     let label = Label::new(SpanKind::Decode, Arc::clone(&text.name));
-    // Newest first, and so are the shares of one commit: its end comes first.
     let last = &slices[slices.len() - 1];
-    let bytes = last.range.start..range.end;
-    if last.text.version != text.version {
-        label.share("versions", last.text.version..text.version + 1)
+    // Newest first or oldest first, and so are the shares of one commit.
+    let bytes = first.range.start.min(last.range.start)..first.range.end.max(last.range.end);
+    let (one, other) = (text.version, last.text.version);
+    if one != other {
+        label.share("versions", one.min(other)..one.max(other) + 1)
     } else if bytes != (0..text.size) {
         label.share("bytes", bytes)
     } else {

@@ -20,6 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "storage",
             "engine",
             "read_ahead",
+            "memory",
             "error",
         ],
     ),

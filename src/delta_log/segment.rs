@@ -6,7 +6,7 @@
 //! what is before them is a complete checkpoint or nothing. What only saves
 //! work, compactions and a checksum, is named and may turn out to be bad.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -257,6 +257,30 @@ impl LogSegment {
             end = at;
         }
         stretches
+    }
+
+    /// The commit of `version`, where it has to be. One from before the
+    /// checkpoint may be gone.
+    pub(crate) fn commit(&self, version: u64, request: &Request) -> CommitFile {
+        let own = self.commits.binary_search_by_key(&version, |commit| commit.version);
+        let own = own.ok().map(|at| &self.commits[at]);
+        let given = || {
+            let given = request.catalog.iter().flat_map(|catalog| &catalog.commits);
+            given.into_iter().find(|commit| commit.version == version)
+        };
+        own.or_else(given).cloned().unwrap_or_else(|| CommitFile::published(version))
+    }
+
+    /// From which version on the log has every commit; `None` where it does not
+    /// even have this version's.
+    pub(crate) fn reaches_back_to(
+        &self,
+        storage: &dyn Storage,
+        request: &Request,
+    ) -> Result<Option<u64>> {
+        let listing = Listing::new(storage, 0, Some(self.version), request)?;
+        let there: HashSet<u64> = listing.commits.iter().map(|commit| commit.version).collect();
+        Ok((0..=self.version).rev().take_while(|version| there.contains(version)).last())
     }
 
     /// The versions after the checkpoint.

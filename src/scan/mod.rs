@@ -1,100 +1,32 @@
 //! What to read of a snapshot: a scan, and its streams.
 
+mod actions;
+mod changes;
 mod checks;
+mod columns;
 mod files;
 mod stream;
 
+pub use actions::ACTION_KINDS;
+pub use columns::{ACTION_COLUMNS, CHANGE_COLUMNS, DEFAULT_FILE_COLUMNS, FILE_COLUMNS};
 pub use stream::{BatchStream, CancelHandle, Progress, ProgressHandle};
 
-use std::sync::Arc;
+use arrow::datatypes::SchemaRef;
 
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
-
-use crate::actions::{FileField, FileFields};
-use crate::error::{Error, Result, escaped};
-use crate::partition_value::PartitionColumn;
+use crate::error::Result;
 use crate::read_ahead::Window;
-use crate::schema::{self, StructField};
+use crate::replay;
 use crate::snapshot::Snapshot;
-
-/// The columns a file stream has when none are named.
-pub const DEFAULT_FILE_COLUMNS: &[&str] = &[
-    "path",
-    "size",
-    "modification_time",
-    "partition_values",
-    "num_records",
-    "stats",
-    "deletion_vector",
-];
-
-/// Every column that a file stream can have; [`Scan::columns`] says what each
-/// one holds.
-pub const FILE_COLUMNS: &[&str] = &[
-    "path",
-    "size",
-    "modification_time",
-    "partition_values",
-    "partition",
-    "num_records",
-    "stats",
-    "deletion_vector",
-    "tags",
-    "data_change",
-    "base_row_id",
-    "default_row_commit_version",
-    "clustering_provider",
-];
-
-/// A column of the file stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    /// As decoded.
-    Field(FileField),
-    /// The partition values, typed.
-    Partition,
-}
-
-impl Column {
-    fn named(name: &str) -> Option<Column> {
-        Some(Column::Field(match name {
-            "path" => FileField::Path,
-            "size" => FileField::Size,
-            "modification_time" => FileField::ModificationTime,
-            "partition_values" => FileField::PartitionValues,
-            "partition" => return Some(Column::Partition),
-            "num_records" => FileField::NumRecords,
-            "stats" => FileField::Stats,
-            "deletion_vector" => FileField::DeletionVector,
-            "tags" => FileField::Tags,
-            "data_change" => FileField::DataChange,
-            "base_row_id" => FileField::BaseRowId,
-            "default_row_commit_version" => FileField::DefaultRowCommitVersion,
-            "clustering_provider" => FileField::ClusteringProvider,
-            _ => return None,
-        }))
-    }
-
-    /// The field that a decoder has to fill for it.
-    fn source(self) -> FileField {
-        match self {
-            Column::Field(field) => field,
-            Column::Partition => FileField::PartitionValues,
-        }
-    }
-}
-
-/// A partition column of the table: how the log calls it, and what it is.
-struct PartitionField {
-    physical_name: String,
-    field: StructField,
-}
+use columns::{Projection, Rows};
 
 /// What to read of a snapshot, and how. Each method has a default that suits.
 #[derive(Debug, Clone)]
 pub struct Scan {
     snapshot: Snapshot,
-    columns: Vec<String>,
+    /// `None`: those that the stream has by default.
+    columns: Option<Vec<String>>,
+    /// `None`: all.
+    action_kinds: Option<Vec<String>>,
     threads: Option<usize>,
     window_bytes: Option<usize>,
     window_units: Option<usize>,
@@ -108,7 +40,8 @@ impl Snapshot {
     pub fn scan(&self) -> Scan {
         Scan {
             snapshot: self.clone(),
-            columns: DEFAULT_FILE_COLUMNS.iter().map(|&name| name.to_owned()).collect(),
+            columns: None,
+            action_kinds: None,
             threads: None,
             window_bytes: None,
             window_units: None,
@@ -120,8 +53,10 @@ impl Snapshot {
 }
 
 impl Scan {
-    /// The columns of the file stream, in the order they shall have. Default:
-    /// [`DEFAULT_FILE_COLUMNS`]. What is not named is not decoded.
+    /// The columns of the stream, in the order they shall have. What is not
+    /// named is not decoded. Default for live files: [`DEFAULT_FILE_COLUMNS`].
+    /// [`changes_since`](Scan::changes_since) and [`actions`](Scan::actions)
+    /// have these columns and some of their own.
     ///
     /// | name | Arrow type | holds |
     /// |---|---|---|
@@ -142,7 +77,15 @@ impl Scan {
     /// A field that the log leaves out is null. See the protocol's "Add File
     /// and Remove File" and "Deletion Vector Descriptor Schema".
     pub fn columns<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.columns = names.into_iter().map(Into::into).collect();
+        self.columns = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The actions that a stream of [`actions`](Scan::actions) shall have, by
+    /// their names, which are those of [`ACTION_KINDS`]. An action that is not
+    /// named is not decoded, but for being JSON. Default: all of them.
+    pub fn action_kinds<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.action_kinds = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
@@ -204,87 +147,25 @@ impl Scan {
     /// `InvalidArgument`, naming it, for a column that does not exist or is
     /// named twice.
     pub fn files_schema(&self) -> Result<SchemaRef> {
-        Ok(self.resolve()?.schema)
+        Ok(self.resolve(Rows::Files)?.delivered)
     }
 
-    /// The window of a stream of this scan.
-    fn window(&self) -> Window {
-        let default = self.snapshot.engine().window();
+    /// The window of a stream of so many bytes of log.
+    fn window(&self, log_bytes: u64) -> Window {
+        let engine = self.snapshot.engine();
+        let default = engine.window();
         Window {
-            threads: self.threads.map_or(default.threads, |n| n.min(default.threads)),
+            threads: match self.threads {
+                Some(threads) => threads.min(default.threads),
+                None if engine.spares_threads() && replay::is_small(log_bytes) => 0,
+                None => default.threads,
+            },
             units: self.window_units.unwrap_or(default.units),
             bytes: self.window_bytes.unwrap_or(default.bytes),
         }
     }
 
-    fn resolve(&self) -> Result<Projection> {
-        let mut columns = Vec::with_capacity(self.columns.len());
-        for name in &self.columns {
-            let column = Column::named(name).ok_or_else(|| {
-                Error::invalid(format!(
-                    "no column \"{}\" in a file stream; there are {}",
-                    escaped(name),
-                    FILE_COLUMNS.join(", ")
-                ))
-            })?;
-            if columns.contains(&column) {
-                return Err(Error::invalid(format!("column \"{name}\" is named twice")));
-            }
-            columns.push(column);
-        }
-        let partition = if columns.contains(&Column::Partition) {
-            partition_fields(&self.snapshot)?
-        } else {
-            Vec::new()
-        };
-        let fields: Vec<Field> = self
-            .columns
-            .iter()
-            .zip(&columns)
-            .map(|(name, column)| {
-                let data_type = match column {
-                    Column::Field(field) => field.data_type(),
-                    Column::Partition => DataType::Struct(partition_types(&partition)),
-                };
-                Field::new(name, data_type, *column != Column::Field(FileField::Path))
-            })
-            .collect();
-        Ok(Projection {
-            want: columns.iter().map(|column| column.source()).collect(),
-            columns,
-            partition,
-            schema: Arc::new(Schema::new(fields)),
-        })
+    fn resolve(&self, rows: Rows) -> Result<Projection> {
+        Projection::resolve(&self.snapshot, rows, self.columns.as_deref())
     }
-}
-
-/// The columns of a stream, resolved against the table.
-struct Projection {
-    columns: Vec<Column>,
-    want: FileFields,
-    partition: Vec<PartitionField>,
-    schema: SchemaRef,
-}
-
-fn partition_fields(snapshot: &Snapshot) -> Result<Vec<PartitionField>> {
-    let names = &snapshot.metadata().partition_columns;
-    names
-        .iter()
-        .map(|name| {
-            let field = snapshot.schema().field(name).ok_or_else(|| {
-                Error::bug(format!("partition column \"{}\" is not in the schema", escaped(name)))
-            })?;
-            // A column whose values cannot be typed is refused before any is read.
-            PartitionColumn::new(&field.name, &field.data_type)?;
-            let physical_name = field.physical_name(snapshot.column_mapping())?.to_owned();
-            Ok(PartitionField { physical_name, field: field.clone() })
-        })
-        .collect()
-}
-
-fn partition_types(partition: &[PartitionField]) -> Fields {
-    partition
-        .iter()
-        .map(|p| Field::new(&p.field.name, schema::arrow_type(&p.field.data_type), true))
-        .collect()
 }

@@ -12,6 +12,7 @@ pub use log::Source;
 pub use open::{CatalogCommit, SnapshotBuilder};
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -454,6 +455,50 @@ impl Snapshot {
 
     fn read(&self) -> MutexGuard<'_, HashMap<Arc<str>, LogText>> {
         self.inner.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The texts of the commits of `versions`, newest first, with what the open
+    /// kept of them. No compaction stands for any of them.
+    ///
+    /// # Errors
+    /// `NotFound` for a commit that is gone, saying how far back the log goes.
+    pub(crate) fn commits(&self, versions: Range<u64>) -> Result<Vec<LogText>> {
+        let log = &self.inner.log;
+        let read = self.read();
+        let _watch = log.engine.pool().watch(|| Label::new(SpanKind::List, path::LOG_DIR));
+        let text = |version| {
+            let CommitFile { name, inline, .. } = log.segment.commit(version, &log.request);
+            if let Some(kept) = read.get(&name).filter(|text| text.bytes.is_some()) {
+                return Ok(kept.clone());
+            }
+            let size = match &inline {
+                Some(content) => content.len() as u64,
+                None => match log.storage.stat(&name) {
+                    Err(e) if e.kind() == ErrorKind::NotFound => {
+                        return Err(self.commit_is_gone(&name));
+                    }
+                    stat => stat?.size,
+                },
+            };
+            Ok(LogText { name, version, size, bytes: inline })
+        };
+        versions.rev().map(text).collect()
+    }
+
+    #[cold]
+    fn commit_is_gone(&self, name: &str) -> Error {
+        let Inner { log, .. } = &*self.inner;
+        match log.segment.reaches_back_to(log.storage.as_ref(), &log.request) {
+            Ok(Some(version)) => Error::not_found(format!(
+                "{name} is gone: the log reaches back to the commit of version {version} and no \
+                 further"
+            )),
+            Ok(None) => Error::not_found(format!(
+                "{name} is gone, and so is the commit of version {}",
+                self.version()
+            )),
+            Err(e) => e,
+        }
     }
 
     /// What a refresh need not look for again.

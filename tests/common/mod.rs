@@ -14,7 +14,7 @@ mod values;
 
 pub use actions::*;
 pub use checkpoint::{Layout, StatsForm};
-pub use oracle::{State, reconcile};
+pub use oracle::{Key, State, key_of_row, reconcile};
 pub use readers::{Listing, Outcome, Reader, engine, every_reader, few_readers};
 pub use table::TestTable;
 pub use values::{rows_of, sorted_by_path};

@@ -1,10 +1,11 @@
 //! What a log must read as: action reconciliation, oldest first, in maps. Slow,
 //! short, and sharing nothing with the library.
 use super::Action;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The key of a logical file: the decoded path and the deletion vector's id.
-type Key = (Vec<u8>, Option<String>);
+pub type Key = (Vec<u8>, Option<String>);
 
 /// The state of a table at one version.
 #[derive(Clone, Debug, Default)]
@@ -71,14 +72,21 @@ impl State {
 }
 
 fn key_of(action: &Action) -> Key {
-    (decoded(action.path()), dv_id(action))
+    let dv = dv_id(action.field("deletionVector"), "storageType", "pathOrInlineDv");
+    (decoded(action.path()), dv)
+}
+
+/// The key of a file that was read: of its columns `path` and `deletion_vector`.
+pub fn key_of_row(row: &Value) -> Key {
+    let path = row["path"].as_str().expect("a path");
+    (decoded(path), dv_id(&row["deletion_vector"], "storage_type", "path_or_inline_dv"))
 }
 
 /// The protocol's `deletionVector.uniqueId`.
-fn dv_id(action: &Action) -> Option<String> {
-    let dv = action.field("deletionVector").as_object()?;
+fn dv_id(dv: &Value, storage_type: &str, path_or_inline: &str) -> Option<String> {
+    let dv = dv.as_object()?;
     let text = |field: &str| dv.get(field).and_then(|v| v.as_str()).unwrap_or_default();
-    let id = format!("{}{}", text("storageType"), text("pathOrInlineDv"));
+    let id = format!("{}{}", text(storage_type), text(path_or_inline));
     match dv.get("offset").and_then(|offset| offset.as_i64()) {
         Some(offset) => Some(format!("{id}@{offset}")),
         None => Some(id),
