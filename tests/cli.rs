@@ -504,6 +504,50 @@ fn snapshot_is_one_json_object_on_one_line() {
 }
 
 #[test]
+fn changes_are_the_difference_of_two_versions() {
+    let table = TestTable::of_columns(&[("id", "long")], &[])
+        .commit([add("a", 1), add("b", 2)])
+        .commit([remove("a"), add("c", 3)])
+        .commit([remove("c"), add("d", 4)]);
+    let print = |more: &[&str]| {
+        let arguments = ["changes", table.path(), "--columns", "change,path", "--format", "jsonl"];
+        sorted_lines_of(&[&arguments, more].concat())
+    };
+    let added = |path: &str| format!(r#"{{"change":"add","path":"{path}"}}"#);
+    let removed = |path: &str| format!(r#"{{"change":"remove","path":"{path}"}}"#);
+    assert_eq!(print(&["--from", "1"]), [added("d"), removed("a"), removed("c")]);
+    assert_eq!(print(&["--from", "1", "--to", "2"]), [added("c"), removed("a")]);
+    assert!(print(&["--from", "3"]).is_empty());
+    let output = run(&["changes", table.path(), "--from", "9"]);
+    assert_fails_with_one_line(&output, "9");
+    let output = run(&["changes", table.path()]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
+fn actions_are_the_lines_of_a_range_of_commits() {
+    let table = TestTable::of_columns(&[("id", "long")], &[])
+        .commit([add("a", 1)])
+        .commit([json!({"txn": {"appId": "x", "version": 1}}), remove("a")]);
+    let print = |more: &[&str]| {
+        let columns = "version,action,path,json";
+        let arguments =
+            ["actions", table.path(), "--from", "1", "--columns", columns, "--format", "jsonl"];
+        stdout_of(&[&arguments, more].concat())
+    };
+    assert_eq!(
+        print(&[]).lines().collect::<Vec<_>>(),
+        [
+            r#"{"version":1,"action":"add","path":"a","json":null}"#,
+            r#"{"version":2,"action":"txn","path":null,"json":"{\"appId\":\"x\",\"version\":1}"}"#,
+            r#"{"version":2,"action":"remove","path":"a","json":null}"#,
+        ]
+    );
+    assert_eq!(print(&["--to", "1"]).lines().count(), 1);
+    assert_eq!(print(&["--kinds", "add,remove"]).lines().count(), 2);
+}
+
+#[test]
 fn snapshot_says_where_its_parts_come_from_and_what_they_cost() {
     let table = TestTable::of_columns(&[("id", "long")], &[])
         .commit([add("a", 1)])

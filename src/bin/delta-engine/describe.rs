@@ -9,13 +9,13 @@ use delta_engine::{ErrorKind, Snapshot, Source};
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::table::{self, Table};
+use crate::table::{self, Version};
 use crate::text::{printable, utc_from_millis};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    table: Table,
+    version: Version,
 
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -33,7 +33,7 @@ enum Format {
 
 impl Arguments {
     fn open(&self) -> Result<Snapshot, Failure> {
-        self.table.open(&table::engine().build()?)
+        self.version.open(&table::engine().build()?)
     }
 }
 

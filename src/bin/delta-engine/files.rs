@@ -8,12 +8,12 @@ use delta_engine::FILE_COLUMNS;
 
 use crate::Failure;
 use crate::output::Output;
-use crate::table::Table;
+use crate::table::Version;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    table: Table,
+    version: Version,
 
     /// The columns to list, in this order
     #[arg(
@@ -40,9 +40,9 @@ pub(crate) struct Arguments {
 
 /// Lists what `arguments` ask for; `started` is when the program did.
 pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<(), Failure> {
-    let Arguments { table, columns, output, .. } = arguments;
-    output.print(table.name(), started, |engine| {
-        let mut scan = output.scan(table.open(engine)?.scan(), columns);
+    let Arguments { version, columns, output, .. } = arguments;
+    output.print(version.table.name(), started, |engine| {
+        let mut scan = output.scan(version.open(engine)?.scan(), columns);
         if arguments.last_action_wins {
             scan = scan.last_action_wins();
         }

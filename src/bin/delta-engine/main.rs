@@ -6,6 +6,7 @@
 //! reads it any more, 1 when there is none, 2 when the question made no sense.
 
 mod chrome_trace;
+mod commits;
 mod demo;
 mod describe;
 mod files;
@@ -39,6 +40,10 @@ struct Arguments {
 enum Command {
     /// Lists the live files of a table
     Files(files::Arguments),
+    /// Prints what became of a table's files between two versions
+    Changes(commits::Changes),
+    /// Prints the actions of a range of commits, the oldest first
+    Actions(commits::Actions),
     /// Describes one version of a table: protocol, metadata, properties
     Snapshot(describe::Arguments),
     /// Prints the schema of a table
@@ -53,6 +58,8 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let outcome = match Arguments::parse().command {
         Command::Files(arguments) => files::run(&arguments, started),
+        Command::Changes(arguments) => commits::changes(&arguments, started),
+        Command::Actions(arguments) => commits::actions(&arguments, started),
         Command::Snapshot(arguments) => describe::snapshot(&arguments),
         Command::Schema(arguments) => describe::schema(&arguments),
         Command::Properties(arguments) => describe::properties(&arguments),

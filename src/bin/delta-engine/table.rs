@@ -13,10 +13,6 @@ pub(crate) struct Table {
     /// The table: a path or a file:// URL
     table: String,
 
-    /// Look at this version of the table instead of the latest
-    #[arg(long, value_name = "N")]
-    version: Option<u64>,
-
     /// Of a catalog-managed table: its latest version, as its catalog knows it
     #[arg(long, value_name = "N")]
     catalog_version: Option<u64>,
@@ -27,21 +23,35 @@ pub(crate) struct Table {
     staged: Vec<String>,
 }
 
+/// A version of a table; the latest, if none is named.
+#[derive(Args)]
+pub(crate) struct Version {
+    #[command(flatten)]
+    pub(crate) table: Table,
+
+    /// Look at this version of the table instead of the latest
+    #[arg(long, value_name = "N")]
+    version: Option<u64>,
+}
+
+impl Version {
+    /// What was asked for.
+    pub(crate) fn open(&self, engine: &Engine) -> Result<Snapshot, Failure> {
+        let builder = self.table.builder(engine);
+        Ok(match self.version {
+            Some(version) => builder.version(version).snapshot()?,
+            None => builder.snapshot()?,
+        })
+    }
+}
+
 impl Table {
     pub(crate) fn name(&self) -> &str {
         &self.table
     }
 
-    /// What was asked for.
-    pub(crate) fn open(&self, engine: &Engine) -> Result<Snapshot, Failure> {
-        Ok(self.builder(engine).snapshot()?)
-    }
-
-    fn builder(&self, engine: &Engine) -> SnapshotBuilder {
+    pub(crate) fn builder(&self, engine: &Engine) -> SnapshotBuilder {
         let mut builder = engine.open(&self.table);
-        if let Some(version) = self.version {
-            builder = builder.version(version);
-        }
         if let Some(version) = self.catalog_version {
             builder =
                 builder.catalog(version, self.staged.iter().cloned().map(CatalogCommit::Staged));

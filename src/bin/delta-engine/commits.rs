@@ -1,0 +1,107 @@
+//! `changes` and `actions`: what the commits of a range of versions say.
+
+use std::time::Instant;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use delta_engine::{ACTION_COLUMNS, ACTION_KINDS, CHANGE_COLUMNS, Engine, FILE_COLUMNS, Snapshot};
+
+use crate::Failure;
+use crate::output::Output;
+use crate::table::Table;
+
+#[derive(Args)]
+pub(crate) struct Changes {
+    #[command(flatten)]
+    range: Range,
+
+    /// The columns to print, in this order
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_delimiter = ',',
+        value_parser = one_of(CHANGE_COLUMNS)
+    )]
+    columns: Vec<String>,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Args)]
+pub(crate) struct Actions {
+    #[command(flatten)]
+    range: Range,
+
+    /// The actions to print
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(ACTION_KINDS.iter().copied())
+    )]
+    kinds: Vec<String>,
+
+    /// The columns to print, in this order
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_delimiter = ',',
+        value_parser = one_of(ACTION_COLUMNS)
+    )]
+    columns: Vec<String>,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+/// The versions of a table from one to another.
+#[derive(Args)]
+struct Range {
+    #[command(flatten)]
+    table: Table,
+
+    /// The version to begin with; of changes, the version that is known
+    #[arg(long, value_name = "N")]
+    from: u64,
+
+    /// The version to end with [default: the latest]
+    #[arg(long, value_name = "N")]
+    to: Option<u64>,
+}
+
+impl Range {
+    fn open(&self, engine: &Engine) -> Result<Snapshot, Failure> {
+        let builder = self.table.builder(engine);
+        Ok(match self.to {
+            Some(version) => builder.version(version).snapshot()?,
+            None => builder.snapshot()?,
+        })
+    }
+}
+
+fn one_of(columns: &[&'static str]) -> PossibleValuesParser {
+    PossibleValuesParser::new(columns.iter().chain(FILE_COLUMNS).copied())
+}
+
+/// Prints what became of the files between two versions.
+pub(crate) fn changes(arguments: &Changes, started: Instant) -> Result<(), Failure> {
+    let Changes { range, columns, output } = arguments;
+    output.print(range.table.name(), started, |engine| {
+        let scan = output.scan(range.open(engine)?.scan(), columns);
+        Ok(scan.changes_since(range.from)?)
+    })
+}
+
+/// Prints the actions of the commits from one version to another.
+pub(crate) fn actions(arguments: &Actions, started: Instant) -> Result<(), Failure> {
+    let Actions { range, kinds, columns, output } = arguments;
+    output.print(range.table.name(), started, |engine| {
+        let snapshot = range.open(engine)?;
+        let mut scan = output.scan(snapshot.scan(), columns);
+        if !kinds.is_empty() {
+            scan = scan.action_kinds(kinds);
+        }
+        Ok(scan.actions(range.from..=snapshot.version())?)
+    })
+}
