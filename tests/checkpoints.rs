@@ -115,6 +115,20 @@ fn every_kind_of_checkpoint_gives_the_table_its_actions() {
 }
 
 #[test]
+fn partition_values_that_are_there_as_a_struct_alone_are_read_as_text() {
+    let table = || {
+        TestTable::new().commit([
+            protocol(1, 2),
+            metadata("id long, p string, n string").partitioned_by(&["p", "n"]),
+            add("a").partition("p", Some("x")).partition("n", Some("7")),
+            add("b").partition("p", None).partition("n", None),
+        ])
+    };
+    let layout = Layout::default().parsed_partition_values().without("add.partitionValues");
+    assert_eq!(all_rows(&table().checkpoint_as(&layout)), all_rows(&table()));
+}
+
+#[test]
 fn commits_after_every_kind_of_checkpoint_win() {
     for (kind, table) in every_kind(table) {
         let table = table.delete_before(3).commit([remove("b"), add("e")]).commit([

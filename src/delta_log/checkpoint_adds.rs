@@ -17,7 +17,7 @@ use arrow::compute::{CastOptions, cast_with_options, filter, kernels::zip::zip};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
 
 use super::file_columns;
-use super::stats_parsed;
+use super::parsed;
 use crate::actions::{
     FileColumns, FileField, FileFields, KeyHasher, decode_path, deletion_vector_fields,
 };
@@ -88,7 +88,11 @@ impl AddReader {
         for field in FileField::ALL.into_iter().filter(|&field| want.has(field)) {
             let Some(name) = column_name(field) else { continue };
             if !matches!(field, FileField::Path | FileField::Stats) {
-                leaves.extend(file.leaves(|path| path.starts_with(&["add", name])));
+                let found = file.leaves(|path| path.starts_with(&["add", name]));
+                if found.is_empty() && field == FileField::PartitionValues {
+                    leaves.extend(file.leaves(|path| path.starts_with(&["add", PARTITION_PARSED])));
+                }
+                leaves.extend(found);
             }
         }
         // The key of a logical file needs its deletion vector, wanted or not.
@@ -283,9 +287,18 @@ impl AddReader {
 
     fn column(&self, add: &StructArray, field: FileField) -> Result<ArrayRef> {
         let wanted = field.data_type();
+        let is_partition = field == FileField::PartitionValues;
         let column = column_name(field).and_then(|name| add.column_by_name(name));
         let Some(column) = column else {
-            return Ok(new_null_array(&wanted, add.len()));
+            // Where the text is left out, the values are there as a struct.
+            let parsed = add.column_by_name(PARTITION_PARSED).filter(|_| is_partition);
+            return match parsed.and_then(|parsed| parsed.as_struct_opt()) {
+                Some(parsed) => {
+                    let values = parsed::partition_values(parsed);
+                    self.map(&values.map_err(|e| self.file.error(e))?, &wanted)
+                }
+                None => Ok(new_null_array(&wanted, add.len())),
+            };
         };
         match (field, column.data_type()) {
             (FileField::PartitionValues | FileField::Tags, DataType::Map(..)) => {
@@ -364,7 +377,7 @@ impl AddReader {
         if let Some(parsed) = add.column_by_name("stats_parsed")
             && let Some(parsed) = parsed.as_struct_opt()
         {
-            return Ok(Arc::new(stats_parsed::json_text(parsed)?));
+            return Ok(Arc::new(parsed::json_text(parsed)?));
         }
         self.column(add, FileField::Stats)
     }
@@ -631,6 +644,9 @@ fn records_of(stats: &ArrayRef) -> ArrayRef {
             .collect::<Int64Array>(),
     )
 }
+
+/// The column below `add` with the partition values as a struct.
+const PARTITION_PARSED: &str = "partitionValues_parsed";
 
 /// The name of a field's column below `add`.
 fn column_name(field: FileField) -> Option<&'static str> {

@@ -4,7 +4,7 @@
 //! `last_checkpoint` says where to begin, `checksum` what a writer counted at one,
 //! `commit` and `checkpoint` decode them to the same actions, `checkpoint_adds`
 //! those that are millions. `json` is the cursor that walks a line, `file_columns`
-//! the columns it fills, `stats_parsed` the statistics that are no text yet.
+//! the columns it fills, `parsed` what is no text yet.
 
 pub(crate) mod checkpoint;
 pub(crate) mod checkpoint_adds;
@@ -13,6 +13,6 @@ pub(crate) mod commit;
 mod file_columns;
 mod json;
 mod last_checkpoint;
+mod parsed;
 pub(crate) mod path;
 pub(crate) mod segment;
-mod stats_parsed;

@@ -1,13 +1,18 @@
-//! `stats_parsed` of a checkpoint as the JSON text that `stats` would hold.
+//! `stats_parsed` and `partitionValues_parsed` of a checkpoint as the text that
+//! `stats` and `partitionValues` would hold.
 //!
 //! Some writers put a file's statistics into a checkpoint as a struct only
 //! ("Checkpoint Schema": `delta.checkpoint.writeStatsAsJson` is false). A
 //! consumer gets one form: the text. Values are spelled as Spark spells them in
-//! the statistics of a commit ("Per-file Statistics").
+//! the statistics of a commit ("Per-file Statistics"), partition values as
+//! "Partition Value Serialization" says.
 
 use std::io::Write;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder, StructArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, MapArray, MapBuilder, MapFieldNames, StringArray, StringBuilder,
+    StructArray,
+};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
@@ -18,7 +23,7 @@ use arrow::temporal_conversions::{
     timestamp_us_to_datetime,
 };
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escaped};
 
 /// No statistics nest deeper: a table's columns do not.
 const DEPTH_MAX: usize = 64;
@@ -39,6 +44,63 @@ pub(crate) fn json_text(stats: &StructArray) -> Result<StringArray> {
         out.append_value(text);
     }
     Ok(out.finish())
+}
+
+/// A map for each row, of the names of the struct's fields, which are physical
+/// names, to the values' text; null where the struct is null.
+pub(crate) fn partition_values(parsed: &StructArray) -> Result<MapArray> {
+    let names =
+        MapFieldNames { entry: "key_value".into(), key: "key".into(), value: "value".into() };
+    let (keys, values) = (StringBuilder::new(), StringBuilder::new());
+    let mut out = MapBuilder::new(Some(names), keys, values);
+    let mut text = Vec::new();
+    let failed = |e| Error::bug(format!("a map of partition values: {e}"));
+    for row in 0..parsed.len() {
+        if parsed.is_null(row) {
+            out.append(false).map_err(failed)?;
+            continue;
+        }
+        for (field, column) in parsed.fields().iter().zip(parsed.columns()) {
+            out.keys().append_value(field.name());
+            text.clear();
+            match partition_value(column, row, &mut text)? {
+                true => out.values().append_value(std::str::from_utf8(&text).map_err(|_| {
+                    let name = escaped(field.name());
+                    Error::corrupt(format!("partitionValues_parsed.{name}: bytes that are no text"))
+                })?),
+                false => out.values().append_null(),
+            }
+        }
+        out.append(true).map_err(failed)?;
+    }
+    Ok(out.finish())
+}
+
+/// Writes a value as partition values spell it; nothing, if it is null.
+fn partition_value(array: &ArrayRef, row: usize, out: &mut Vec<u8>) -> Result<bool> {
+    if array.is_null(row) {
+        return Ok(false);
+    }
+    match array.data_type() {
+        DataType::Utf8 => out.extend_from_slice(array.as_string::<i32>().value(row).as_bytes()),
+        DataType::Binary => out.extend_from_slice(array.as_binary::<i32>().value(row)),
+        DataType::Struct(_) => {
+            return Err(Error::corrupt("partitionValues_parsed has a struct for a value"));
+        }
+        other => {
+            if !write_value(array, row, out, 0)? {
+                return Err(Error::unsupported(format!(
+                    "partitionValues_parsed has a value of type {other} that has no text"
+                )));
+            }
+            // What JSON puts in quotes has nothing to be escaped.
+            if out.first() == Some(&b'"') {
+                out.pop();
+                out.remove(0);
+            }
+        }
+    }
+    Ok(true)
 }
 
 fn write_struct(array: &StructArray, row: usize, out: &mut Vec<u8>, depth: usize) -> Result<()> {
@@ -194,5 +256,51 @@ mod tests {
             json_text(&stats).unwrap().value(0),
             r#"{"numRecords":3,"minValues":{"s":"a\"b","f":"NaN","g":1.5,"d":"1970-01-01","t":"1970-01-01T00:00:01.500Z","n":"1970-01-01T00:00:00.000001","m":12.30}}"#
         );
+    }
+
+    #[test]
+    fn each_type_is_spelled_as_a_partition_value() {
+        let values = structs(vec![
+            ("s", Arc::new(StringArray::from(vec!["a\"b", ""]))),
+            ("d", Arc::new(Date32Array::from(vec![Some(0), None]))),
+            (
+                "t",
+                Arc::new(TimestampMicrosecondArray::from(vec![1_500_000, 1]).with_timezone("UTC")),
+            ),
+            (
+                "m",
+                Arc::new(
+                    Decimal128Array::from(vec![1230, -5]).with_precision_and_scale(10, 2).unwrap(),
+                ),
+            ),
+            ("i", Arc::new(Int64Array::from(vec![7, -7]))),
+            ("b", Arc::new(BinaryArray::from(vec![&b"\x01"[..], b"x"]))),
+        ]);
+        let map = partition_values(&values).unwrap();
+        let text = |row: usize| -> Vec<(String, Option<String>)> {
+            let entries = map.value(row);
+            let (keys, values) = (entries.column(0).as_string::<i32>(), entries.column(1));
+            let values = values.as_string::<i32>();
+            keys.iter()
+                .flatten()
+                .map(str::to_owned)
+                .zip(values.iter().map(|v| v.map(str::to_owned)))
+                .collect()
+        };
+        let expected = |values: [Option<&str>; 6]| -> Vec<(String, Option<String>)> {
+            let names = ["s", "d", "t", "m", "i", "b"].map(str::to_owned);
+            names.into_iter().zip(values.map(|v| v.map(str::to_owned))).collect()
+        };
+        let t = "1970-01-01T00:00:01.500Z";
+        let first =
+            [Some("a\"b"), Some("1970-01-01"), Some(t), Some("12.30"), Some("7"), Some("\u{1}")];
+        assert_eq!(text(0), expected(first));
+        let t = "1970-01-01T00:00:00.000001Z";
+        assert_eq!(
+            text(1),
+            expected([Some(""), None, Some(t), Some("-0.05"), Some("-7"), Some("x")])
+        );
+        let bytes = structs(vec![("b", Arc::new(BinaryArray::from(vec![&b"\xff"[..]])))]);
+        assert!(partition_values(&bytes).is_err());
     }
 }
