@@ -2,12 +2,11 @@
 mod common;
 
 use common::*;
-use delta_engine::{Engine, Error, ErrorKind, EventLevel};
+use delta_engine::{Error, ErrorKind};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 
 /// Versions 0 to 4; version `n` adds `n`.
 fn five_commits() -> TestTable {
@@ -419,15 +418,14 @@ fn a_table_may_be_named_by_a_path_or_a_file_url() {
 
 #[test]
 fn compaction_files_change_nothing() {
-    let compacted = |start: u64, end: u64| format!("{start:020}.{end:020}.compacted.json");
     let table = || {
         five_commits_and_two_checkpoints()
-            .log_file(&compacted(0, 2), b"garbage")
-            .log_file(&compacted(1, 4), b"garbage")
-            .log_file(&compacted(2, 4), b"")
-            .log_file(&compacted(3, 3), b"garbage")
-            .log_file(&compacted(4, 2), b"garbage")
-            .log_file(&compacted(4, 9), b"garbage")
+            .log_file(&compaction_name(0, 2), b"garbage")
+            .log_file(&compaction_name(1, 4), b"garbage")
+            .log_file(&compaction_name(2, 4), b"")
+            .log_file(&compaction_name(3, 3), b"garbage")
+            .log_file(&compaction_name(4, 2), b"garbage")
+            .log_file(&compaction_name(4, 9), b"garbage")
     };
     assert_eq!(table().live_files(), ALL);
     assert_eq!(table().live_files_at(2), ["0", "1", "2"]);
@@ -477,20 +475,9 @@ fn a_file_that_vanishes_under_a_snapshot_is_an_error_that_names_it() {
 
 /// What an engine with a log callback was told while it opened `version`.
 fn warnings_of(table: &TestTable, version: u64) -> Vec<String> {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&told);
-    let engine = Engine::builder()
-        .threads(0)
-        .on_event(move |event| {
-            if event.level == EventLevel::Warning {
-                sink.lock().unwrap().push(event.message.to_owned());
-            }
-        })
-        .build()
-        .unwrap();
-    engine.snapshot_at(table.root().to_str().unwrap(), version).unwrap();
-    drop(engine);
-    Arc::into_inner(told).unwrap().into_inner().unwrap()
+    let listening = Listening::with_threads(0);
+    listening.engine.snapshot_at(table.root().to_str().unwrap(), version).unwrap();
+    listening.take()
 }
 
 #[test]

@@ -241,6 +241,14 @@ impl Action {
         }
     }
 
+    /// All fields of the body; null for a raw line.
+    pub fn body(&self) -> Value {
+        match self {
+            Action::Known { body, .. } => Value::Object(body.clone()),
+            Action::Raw(_) => Value::Null,
+        }
+    }
+
     /// `add.path`, `remove.path`.
     pub fn path(&self) -> &str {
         self.field("path").as_str().unwrap_or_default()

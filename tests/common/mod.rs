@@ -11,13 +11,15 @@ mod oracle;
 mod readers;
 mod table;
 mod values;
+mod watched;
 
 pub use actions::*;
 pub use checkpoint::{Layout, StatsForm};
-pub use oracle::{Key, State, key_of_row, reconcile};
+pub use oracle::{Key, State, key_of_row, reconcile, reconcile_range};
 pub use readers::{Listing, Outcome, Reader, engine, every_reader, few_readers};
 pub use table::TestTable;
 pub use values::{rows_of, sorted_by_path};
+pub use watched::{Listening, Record, Watched};
 
 use delta_engine::{Error, ErrorKind};
 use std::fmt::Debug;
@@ -32,6 +34,16 @@ pub fn commit_name(version: u64) -> String {
 /// The file name of a classic checkpoint.
 pub fn checkpoint_name(version: u64) -> String {
     format!("{version:020}.checkpoint.parquet")
+}
+
+/// The file name of a version's checksum.
+pub fn checksum_name(version: u64) -> String {
+    format!("{version:020}.crc")
+}
+
+/// The file name of the compaction of the commits from `first` to `last`.
+pub fn compaction_name(first: u64, last: u64) -> String {
+    format!("{first:020}.{last:020}.compacted.json")
 }
 
 /// The error of `result`, which must be of `kind` and whose message must

@@ -20,6 +20,14 @@ pub struct State {
 
 /// The state after `commits`, oldest first.
 pub fn reconcile<'a>(commits: impl IntoIterator<Item = &'a Vec<Action>>) -> State {
+    let mut state = reconcile_range(commits);
+    state.domains.retain(|_, action| action.field("removed") != true);
+    state
+}
+
+/// The same of commits that have older ones before them: what removes a domain
+/// of those is kept.
+pub fn reconcile_range<'a>(commits: impl IntoIterator<Item = &'a Vec<Action>>) -> State {
     let mut state = State::default();
     for commit in commits {
         // Within one commit the order says nothing: removes are of what was
@@ -47,7 +55,6 @@ pub fn reconcile<'a>(commits: impl IntoIterator<Item = &'a Vec<Action>>) -> Stat
             }
         }
     }
-    state.domains.retain(|_, action| action.field("removed") != true);
     state
 }
 
@@ -57,6 +64,11 @@ impl State {
         let mut paths: Vec<_> = self.adds.values().map(|add| add.path().to_owned()).collect();
         paths.sort();
         paths
+    }
+
+    /// The bytes of the live files together.
+    pub fn size_bytes(&self) -> i64 {
+        self.adds.values().filter_map(|add| add.field("size").as_i64()).sum()
     }
 
     /// Every action a checkpoint of this state holds, but the file actions.

@@ -1,11 +1,11 @@
 //! [`TestTable`]: a log, drawn commit by commit.
 use super::checkpoint::parquet_of;
 use super::{
-    Action, Layout, Listing, State, checkpoint_metadata, checkpoint_name, commit_name, reconcile,
-    sidecar,
+    Action, Layout, Listing, State, checkpoint_metadata, checkpoint_name, checksum_name,
+    commit_name, compaction_name, reconcile, reconcile_range, sidecar,
 };
 use delta_engine::{Error, Snapshot};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -181,6 +181,60 @@ impl TestTable {
             actions.push(sidecar(&name, size));
         }
         (self, actions)
+    }
+
+    /// The checksum of the newest version, with all that a writer can say.
+    pub fn checksum(self) -> Self {
+        self.checksum_as(|_| {})
+    }
+
+    /// As above, and changed.
+    pub fn checksum_as(self, change: impl FnOnce(&mut Value)) -> Self {
+        let (version, state) = (self.version(), self.state());
+        let bodies = |actions: &BTreeMap<String, Action>| -> Value {
+            actions.values().map(Action::body).collect()
+        };
+        let info = |action: &&Action| action.name() == Some("commitInfo");
+        let info = self.commits[&version].iter().find(info);
+        let timestamp = info.map_or(&Value::Null, |info| info.field("inCommitTimestamp"));
+        let mut checksum = json!({
+            "txnId": "00000000-0000-4000-8000-000000000000",
+            "tableSizeBytes": state.size_bytes(),
+            "numFiles": state.adds.len(),
+            "numMetadata": 1,
+            "numProtocol": 1,
+            "inCommitTimestampOpt": timestamp,
+            "setTransactions": bodies(&state.txns),
+            "domainMetadata": bodies(&state.domains),
+            "metadata": state.metadata.as_ref().map(Action::body),
+            "protocol": state.protocol.as_ref().map(Action::body),
+        });
+        change(&mut checksum);
+        self.log_file(&checksum_name(version), checksum.to_string().as_bytes())
+    }
+
+    /// The actions of the commits from `first` to `last`, reconciled.
+    pub fn compacted(&self, first: u64, last: u64) -> Vec<Action> {
+        let state = reconcile_range(self.commits.range(first..=last).map(|(_, actions)| actions));
+        let mut actions = state.table_actions();
+        actions.extend(state.file_actions());
+        actions
+    }
+
+    /// A compaction of the commits from `first` to `last`.
+    pub fn compaction(self, first: u64, last: u64) -> Self {
+        let actions = self.compacted(first, last);
+        self.compaction_of(first, last, actions)
+    }
+
+    /// One that holds these actions.
+    pub fn compaction_of(
+        self,
+        first: u64,
+        last: u64,
+        actions: impl IntoIterator<Item = Action>,
+    ) -> Self {
+        self.json_file(&format!("_delta_log/{}", compaction_name(first, last)), actions)
     }
 
     /// `_last_checkpoint`.
