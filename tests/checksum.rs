@@ -263,6 +263,48 @@ fn a_broken_checksum_is_told_and_not_used() {
 }
 
 #[test]
+fn a_checksum_keeps_nobody_from_a_table_that_its_log_describes_well() {
+    let changes: [fn(&mut Value); 6] = [
+        |c| c["protocol"]["minReaderVersion"] = json!(99),
+        |c| c["protocol"]["minWriterVersion"] = json!(1),
+        |c| c["protocol"]["readerFeatures"] = json!(["ofTheFuture"]),
+        |c| c["metadata"]["schemaString"] = json!("nonsense"),
+        |c| c["metadata"]["partitionColumns"] = json!(["no column"]),
+        |c| c["protocol"]["readerFeatures"] = json!(["catalogManaged"]),
+    ];
+    for change in changes {
+        // At the version itself, and as the base of a newer one.
+        for newer in [false, true] {
+            let table = table().checksum_as(change);
+            let table = if newer { table.commit([add("e")]) } else { table };
+            let listening = Listening::with_threads(0);
+            let snapshot = listening.snapshot(&table).unwrap();
+            assert_says_what_the_log_does(&snapshot, &table);
+            assert_eq!(snapshot.origin().protocol, Source::Commit(0));
+            let told = listening.take();
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(
+                told[0].contains("a checksum's protocol and metaData are not used"),
+                "{told:?}"
+            );
+            // Only where it speaks of this very version does it disagree.
+            if newer {
+                assert_eq!(table.live_files(), ["b", "c", "d", "e"]);
+            } else {
+                let result = table.listing().with_few_readers().try_live_files();
+                assert_error(result, ErrorKind::CorruptLog, &[&checksum_name(2)]);
+            }
+        }
+    }
+    // The other side: what the log says too is no fault of the checksum.
+    let refused = |reader: i32| {
+        TestTable::new().commit([protocol(reader, 99), metadata("id long")]).checksum()
+    };
+    assert_error(refused(99).try_snapshot().map(|_| ()), ErrorKind::Unsupported, &["99"]);
+    assert!(refused(1).try_snapshot().is_ok());
+}
+
+#[test]
 fn the_files_are_counted_without_reading_them() {
     let table = table().checksum_as(|checksum| {
         checksum["numDeletionVectorsOpt"] = json!(0);

@@ -137,6 +137,13 @@ impl Found {
         kinds.iter().copied().filter(is_missing).collect()
     }
 
+    /// Whether a checksum has a part in the protocol and metadata.
+    pub(super) fn is_by_checksum(&self) -> bool {
+        let protocol = self.protocol.as_ref().map(|found| found.1);
+        let metadata = self.metadata.as_ref().map(|found| found.1);
+        [protocol, metadata].iter().any(|source| matches!(source, Some(Source::Checksum(_))))
+    }
+
     /// Notes that all of the domains are known, with those of `source`.
     fn end_domains(&mut self, source: Source) {
         let source = if self.domains.is_empty() { source } else { Source::Replay };

@@ -44,14 +44,19 @@ pub struct Snapshot {
 
 struct Inner {
     log: Log,
+    described: Described,
+    /// What the open read of the commits, for the first scan to take.
+    read: Mutex<HashMap<Arc<str>, LogText>>,
+    state: OnceLock<Arc<ApplicationState>>,
+}
+
+/// What protocol and metadata say, checked to be what can be read.
+struct Described {
     protocol: (Protocol, Source),
     metadata: (Metadata, Source),
     schema: StructType,
     arrow_schema: SchemaRef,
     mapping: ColumnMappingMode,
-    /// What the open read of the commits, for the first scan to take.
-    read: Mutex<HashMap<Arc<str>, LogText>>,
-    state: OnceLock<Arc<ApplicationState>>,
 }
 
 /// Where a snapshot's parts come from, and what reading it has cost so far.
@@ -80,23 +85,20 @@ pub struct Origin {
     pub bytes_read: u64,
 }
 
-impl Snapshot {
-    fn new(log: Log, read: HashMap<Arc<str>, LogText>) -> Result<Snapshot> {
-        const KINDS: &[RareKind] = &[RareKind::Protocol, RareKind::Metadata];
-        let engine = &log.engine;
-        let segment = &log.segment;
-        for warning in &segment.warnings {
-            engine.events().tell(EventLevel::Warning, warning);
-        }
-        let found = log.look_up(KINDS, engine.window().bytes as u64)?;
+impl Described {
+    fn new(
+        log: &Log,
+        protocol: Option<(Protocol, Source)>,
+        metadata: Option<(Metadata, Source)>,
+    ) -> Result<Described> {
         let no = |what: &str| {
-            let files = match &segment.checkpoint {
+            let files = match &log.segment.checkpoint {
                 Some(checkpoint) => format!("{} and the commits after it", checkpoint.names[0]),
-                None => format!("the commits up to version {}", segment.version),
+                None => format!("the commits up to version {}", log.segment.version),
             };
             Error::corrupt(format!("no {what} action in {files}"))
         };
-        let protocol = found.protocol.ok_or_else(|| no("protocol"))?;
+        let protocol = protocol.ok_or_else(|| no("protocol"))?;
         let has_catalog = log.request.catalog.is_some();
         features::check_readable(&protocol.0, has_catalog)?;
         if has_catalog && !features::is_catalog_managed(&protocol.0) {
@@ -105,7 +107,7 @@ impl Snapshot {
                  log says which commits count",
             ));
         }
-        let metadata = found.metadata.ok_or_else(|| no("metaData"))?;
+        let metadata = metadata.ok_or_else(|| no("metaData"))?;
         let mapping = features::column_mapping_mode(&protocol.0, &metadata.0.configuration)?;
         let schema = StructType::from_json(&metadata.0.schema_string)
             .map_err(|e| e.at("metaData.schemaString"))?;
@@ -124,6 +126,33 @@ impl Snapshot {
             return Err(Error::unsupported(format!("type change {change}")));
         }
         let arrow_schema = schema.to_arrow();
+        Ok(Described { protocol, metadata, schema, arrow_schema, mapping })
+    }
+}
+
+impl Snapshot {
+    fn new(log: Log, read: HashMap<Arc<str>, LogText>) -> Result<Snapshot> {
+        const KINDS: &[RareKind] = &[RareKind::Protocol, RareKind::Metadata];
+        let engine = &log.engine;
+        let segment = &log.segment;
+        for warning in &segment.warnings {
+            engine.events().tell(EventLevel::Warning, warning);
+        }
+        let found = log.look_up(KINDS, engine.window().bytes as u64)?;
+        let by_checksum = found.is_by_checksum();
+        let mut kept = read;
+        kept.extend(found.read);
+        let described = match Described::new(&log, found.protocol, found.metadata) {
+            // A checksum keeps nobody from a table that its log describes well.
+            Err(bad) if by_checksum => {
+                let found = log.look_up_by(KINDS, 0, false)?;
+                let described = Described::new(&log, found.protocol, found.metadata)?;
+                let message = format!("a checksum's protocol and metaData are not used: {bad}");
+                engine.events().tell(EventLevel::Warning, &message);
+                described
+            }
+            described => described?,
+        };
         engine.events().tell(
             EventLevel::Debug,
             &format!(
@@ -134,18 +163,7 @@ impl Snapshot {
                 segment.checkpoint.as_ref().map_or("nothing", |c| &c.names[0]),
             ),
         );
-        let mut kept = read;
-        kept.extend(found.read);
-        let inner = Inner {
-            log,
-            protocol,
-            metadata,
-            schema,
-            arrow_schema,
-            mapping,
-            read: Mutex::new(kept),
-            state: OnceLock::new(),
-        };
+        let inner = Inner { log, described, read: Mutex::new(kept), state: OnceLock::new() };
         Ok(Snapshot { inner: Arc::new(inner) })
     }
 
@@ -161,29 +179,29 @@ impl Snapshot {
 
     /// The protocol that holds for this version.
     pub fn protocol(&self) -> &Protocol {
-        &self.inner.protocol.0
+        &self.inner.described.protocol.0
     }
 
     /// The metadata that holds for this version: the schema as Delta JSON, the
     /// partition columns, the table's properties.
     pub fn metadata(&self) -> &Metadata {
-        &self.inner.metadata.0
+        &self.inner.described.metadata.0
     }
 
     /// The schema, with logical names.
     pub fn schema(&self) -> &StructType {
-        &self.inner.schema
+        &self.inner.described.schema
     }
 
     /// The schema as an Arrow schema, with logical names: see
     /// [`StructType::to_arrow`].
     pub fn arrow_schema(&self) -> SchemaRef {
-        Arc::clone(&self.inner.arrow_schema)
+        Arc::clone(&self.inner.described.arrow_schema)
     }
 
     /// How logical and physical names differ.
     pub fn column_mapping(&self) -> ColumnMappingMode {
-        self.inner.mapping
+        self.inner.described.mapping
     }
 
     /// When this version was committed: milliseconds since the Unix epoch, the
@@ -193,12 +211,12 @@ impl Snapshot {
     /// # Errors
     /// `Storage` when the file cannot be looked at.
     pub fn timestamp_ms(&self) -> Result<i64> {
-        let Inner { log, metadata, .. } = &*self.inner;
+        let Inner { log, described, .. } = &*self.inner;
         let storage = log.storage.as_ref();
         let segment = &log.segment;
         let commit = segment.commits.last().cloned();
         let commit = commit.unwrap_or_else(|| CommitFile::published(segment.version));
-        let enabled = metadata.0.configuration.get("delta.enableInCommitTimestamps");
+        let enabled = described.metadata.0.configuration.get("delta.enableInCommitTimestamps");
         if enabled.is_some_and(|enabled| enabled.eq_ignore_ascii_case("true")) {
             let timestamp = self.checksum().and_then(|checksum| checksum.in_commit_timestamp);
             if let Some(timestamp) = timestamp {
@@ -299,7 +317,7 @@ impl Snapshot {
         };
         let columns = properties::clustering_columns(configuration)?;
         let logical = |path: Vec<String>| {
-            let mut fields = Some(&self.inner.schema.fields);
+            let mut fields = Some(&self.inner.described.schema.fields);
             path.iter()
                 .map(|physical| {
                     let mut candidates = fields.into_iter().flatten();
@@ -345,7 +363,8 @@ impl Snapshot {
 
     /// Where the parts of this snapshot come from.
     pub fn origin(&self) -> Origin {
-        let Inner { log, protocol, metadata, state, .. } = &*self.inner;
+        let Inner { log, described: Described { protocol, metadata, .. }, state, .. } =
+            &*self.inner;
         let opened = log.opened();
         let segment = opened.as_ref().map_or(&log.segment, |opened| &opened.segment);
         let is_compaction = |stretch: &&Stretch| matches!(stretch, Stretch::Compaction(_));
@@ -438,7 +457,7 @@ impl Snapshot {
     /// where they came from a checksum.
     pub(crate) fn logged(&self) -> Result<(Protocol, Metadata)> {
         const KINDS: &[RareKind] = &[RareKind::Protocol, RareKind::Metadata];
-        let Inner { log, protocol, metadata, .. } = &*self.inner;
+        let Inner { log, described: Described { protocol, metadata, .. }, .. } = &*self.inner;
         let is_logged = |source| !matches!(source, Source::Checksum(_));
         if is_logged(protocol.1) && is_logged(metadata.1) {
             return Ok((protocol.0.clone(), metadata.0.clone()));
@@ -503,7 +522,8 @@ impl Snapshot {
 
     /// What a refresh need not look for again.
     fn prior(&self) -> Prior {
-        let Inner { log, protocol, metadata, state, .. } = &*self.inner;
+        let Inner { log, described: Described { protocol, metadata, .. }, state, .. } =
+            &*self.inner;
         Prior {
             version: self.version(),
             protocol: protocol.clone(),
