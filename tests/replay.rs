@@ -212,50 +212,17 @@ fn random_histories_read_as_the_oracle_says() {
 
     fn random_table(seed: u64) -> TestTable {
         let mut numbers = Numbers::from_seed(seed);
-        let mut table = dv_table();
+        let mut table = random_beginning(&mut numbers);
         for _ in 0..2 + numbers.below(12) {
-            let live = table.state().adds;
-            let mut commit = vec![commit_info()];
-            for n in 0..12 {
-                let path = format!("part%20{n}");
-                let old = live.values().find(|add| add.path() == path);
-                let new = |numbers: &mut Numbers| {
-                    let size = numbers.below(1000) as i64;
-                    let new = add(&path).size(size).stats(&format!(r#"{{"numRecords":{size}}}"#));
-                    if numbers.below(3) == 0 { new.dv(dv(numbers.below(5) as u32)) } else { new }
-                };
-                let removed = |old: &Action| match old.field("deletionVector") {
-                    Value::Null => remove(&path),
-                    dv => remove(&path).dv(dv.clone()),
-                };
-                match (numbers.below(4), old) {
-                    (0, Some(old)) => commit.push(removed(old)),
-                    (1, Some(old)) => {
-                        let new = new(&mut numbers);
-                        if new.field("deletionVector") != old.field("deletionVector") {
-                            commit.push(removed(old));
-                        }
-                        commit.push(new);
-                    }
-                    (0 | 1, None) => commit.push(new(&mut numbers)),
-                    _ => {}
-                }
-            }
-            if numbers.below(2) == 0 {
-                commit.reverse();
-            }
+            let commit = random_commit(&table, &mut numbers);
             table = table.commit(commit);
-            table = match numbers.below(12) {
-                0 => table.checkpoint_as(&Layout::default().row_group_rows(3)),
-                1 => table.multi_part_checkpoint(3),
-                2 => table.v2_checkpoint_json(2),
-                3 => table.v2_checkpoint_parquet(1),
-                4 => {
+            if numbers.below(12) < 5 {
+                table = random_checkpoint(table, &mut numbers);
+                if numbers.below(5) == 0 {
                     let newest = table.version();
-                    table.v2_checkpoint_json(0).delete_before(newest)
+                    table = table.delete_before(newest);
                 }
-                _ => table,
-            };
+            }
         }
         table
     }

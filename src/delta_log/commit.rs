@@ -980,4 +980,18 @@ mod tests {
             assert_eq!(actions.rows.rows, expected);
         }
     }
+
+    #[test]
+    fn a_compaction_saves_work_only_where_it_is_small_and_its_commits_are_not_many() {
+        const MIB: u64 = 1 << 20;
+        let saves_work = |size: u64, commits: &[u64]| {
+            let text = |size: u64| LogText { name: "c".into(), version: 0, size, bytes: None };
+            let compacted = commits.iter().map(|&size| text(size)).collect();
+            CommitText { text: text(size), compacted }.saves_work()
+        };
+        assert!(saves_work(1, &[1, 1]) && saves_work(99, &[50, 50]));
+        assert!(!saves_work(0, &[50, 50]) && !saves_work(100, &[50, 50]));
+        assert!(saves_work(8 * MIB, &[9 * MIB, 0]) && !saves_work(8 * MIB + 1, &[9 * MIB, 0]));
+        assert!(saves_work(1, &[32 * MIB; 2]) && !saves_work(1, &[32 * MIB, 32 * MIB + 1]));
+    }
 }

@@ -7,6 +7,7 @@
 mod actions;
 mod c_readers;
 mod checkpoint;
+mod history;
 mod oracle;
 mod readers;
 mod table;
@@ -15,6 +16,7 @@ mod watched;
 
 pub use actions::*;
 pub use checkpoint::{Layout, StatsForm};
+pub use history::{random_beginning, random_checkpoint, random_commit};
 pub use oracle::{Key, State, key_of_row, reconcile, reconcile_range};
 pub use readers::{Listing, Outcome, Reader, engine, every_reader, few_readers};
 pub use table::TestTable;
