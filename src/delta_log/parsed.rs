@@ -98,6 +98,11 @@ fn partition_value(array: &ArrayRef, row: usize, out: &mut Vec<u8>) -> Result<bo
                 out.pop();
                 out.remove(0);
             }
+            if matches!(other, DataType::Timestamp(_, None))
+                && let Some(t) = out.iter().position(|&byte| byte == b'T')
+            {
+                out[t] = b' ';
+            }
         }
     }
     Ok(true)
@@ -273,7 +278,7 @@ mod tests {
                     Decimal128Array::from(vec![1230, -5]).with_precision_and_scale(10, 2).unwrap(),
                 ),
             ),
-            ("i", Arc::new(Int64Array::from(vec![7, -7]))),
+            ("i", Arc::new(TimestampMicrosecondArray::from(vec![1_500_000, 1]))),
             ("b", Arc::new(BinaryArray::from(vec![&b"\x01"[..], b"x"]))),
         ]);
         let map = partition_values(&values).unwrap();
@@ -292,13 +297,26 @@ mod tests {
             names.into_iter().zip(values.map(|v| v.map(str::to_owned))).collect()
         };
         let t = "1970-01-01T00:00:01.500Z";
-        let first =
-            [Some("a\"b"), Some("1970-01-01"), Some(t), Some("12.30"), Some("7"), Some("\u{1}")];
+        let first = [
+            Some("a\"b"),
+            Some("1970-01-01"),
+            Some(t),
+            Some("12.30"),
+            Some("1970-01-01 00:00:01.500"),
+            Some("\u{1}"),
+        ];
         assert_eq!(text(0), expected(first));
         let t = "1970-01-01T00:00:00.000001Z";
         assert_eq!(
             text(1),
-            expected([Some(""), None, Some(t), Some("-0.05"), Some("-7"), Some("x")])
+            expected([
+                Some(""),
+                None,
+                Some(t),
+                Some("-0.05"),
+                Some("1970-01-01 00:00:00.000001"),
+                Some("x")
+            ])
         );
         let bytes = structs(vec![("b", Arc::new(BinaryArray::from(vec![&b"\xff"[..]])))]);
         assert!(partition_values(&bytes).is_err());
