@@ -234,7 +234,8 @@ impl Log {
         is_local: bool,
         prior: Option<Prior>,
     ) -> Log {
-        let readable = prior.as_ref().and_then(|prior| prior.readable.clone());
+        let mut prior = prior;
+        let readable = prior.as_mut().and_then(|prior| prior.readable.take());
         // An opened checkpoint is as good for a newer segment that begins with it.
         let readable = readable.filter(|old| old.segment.checkpoint == segment.checkpoint);
         let readable = readable
@@ -300,18 +301,19 @@ impl Log {
         summaries.retain(|summary| by_summaries && summary.version() + 1 >= versions.start);
         summaries.sort_by_key(|summary| std::cmp::Reverse(summary.version()));
 
+        let keep = Arc::new(Keep { at_most: keep_bytes, kept: AtomicU64::new(0) });
         let mut found = Found::default();
         // Down to which version all has been looked at.
         let mut down_to = versions.end;
         for summary in summaries {
             let above = summary.version() + 1;
-            self.look_at(&mut found, segment, above..down_to, kinds, keep_bytes)?;
+            self.look_at(&mut found, segment, above..down_to, kinds, &keep)?;
             down_to = down_to.min(above);
             if !found.missing(kinds).is_empty() {
                 self.take(&mut found, &summary, kinds);
             }
         }
-        self.look_at(&mut found, segment, versions.start..down_to, kinds, keep_bytes)?;
+        self.look_at(&mut found, segment, versions.start..down_to, kinds, &keep)?;
         let missing = found.missing(kinds);
         if missing.is_empty() {
             return Ok(found);
@@ -320,7 +322,7 @@ impl Log {
         let first = readable.segment.versions().start;
         if first < versions.start {
             let between = first..versions.start;
-            self.look_at(&mut found, &readable.segment, between, kinds, keep_bytes)?;
+            self.look_at(&mut found, &readable.segment, between, kinds, &keep)?;
         }
         let mut source = Source::Replay;
         if let Some(files) = &readable.segment.checkpoint {
@@ -361,7 +363,7 @@ impl Log {
         segment: &LogSegment,
         versions: Range<u64>,
         kinds: &'static [RareKind],
-        keep_bytes: u64,
+        keep: &Arc<Keep>,
     ) -> Result<()> {
         if versions.is_empty() || found.missing(kinds).is_empty() {
             return Ok(());
@@ -372,7 +374,7 @@ impl Log {
         let window = engine.window();
         if engine.spares_threads() {
             let began = Instant::now();
-            let mut here = self.look(rest, Window { threads: 0, ..window }, kinds, keep_bytes);
+            let mut here = self.look(rest, Window { threads: 0, ..window }, kinds, keep);
             while began.elapsed() < HERE_AT_MOST
                 && let Some(run) = here.next()
             {
@@ -384,7 +386,7 @@ impl Log {
             }
         }
         if !rest.is_empty() {
-            for run in self.look(rest, window, kinds, keep_bytes) {
+            for run in self.look(rest, window, kinds, keep) {
                 if found.take_run(run?, kinds) {
                     break;
                 }
@@ -394,14 +396,14 @@ impl Log {
     }
 
     /// Looks for rare actions of `kinds`, newest first, ahead on the workers: a
-    /// run of commits each. The content of the first comes with them,
-    /// `keep_bytes` at the most.
+    /// run of commits each. The content of the first comes with them, as much as
+    /// is kept.
     fn look(
         &self,
         newest_first: &[Stretch],
         window: Window,
         kinds: &'static [RareKind],
-        keep_bytes: u64,
+        keep: &Arc<Keep>,
     ) -> ReadAhead<Run> {
         /// A commit's size is not known before it is read; most are small.
         const COMMIT_BYTES: usize = 64 << 10;
@@ -416,7 +418,7 @@ impl Log {
             }
             Ok(Planned { bytes: run.len() * COMMIT_BYTES, label, unit: run })
         });
-        let keep = Keep { at_most: keep_bytes, kept: AtomicU64::new(0) };
+        let keep = Arc::clone(keep);
         let (storage, events) = (self.storage(), self.engine.events().clone());
         ReadAhead::new(
             self.engine.pool(),

@@ -24,7 +24,7 @@ use crate::delta_log::checkpoint::Checkpoint;
 use crate::delta_log::checksum::{FileStatistics, VersionChecksum};
 use crate::delta_log::commit::{self, CommitText, LogText};
 use crate::delta_log::path;
-use crate::delta_log::segment::{CommitFile, Compaction, Stretch};
+use crate::delta_log::segment::{CommitFile, Compaction, LogSegment, Stretch};
 use crate::engine::{Engine, EventLevel};
 use crate::error::{Error, ErrorKind, Result, escaped};
 use crate::features;
@@ -138,10 +138,12 @@ impl Snapshot {
         for warning in &segment.warnings {
             engine.events().tell(EventLevel::Warning, warning);
         }
-        let found = log.look_up(KINDS, engine.window().bytes as u64)?;
+        let keep_bytes = engine.window().bytes as u64;
+        let found = log.look_up(KINDS, keep_bytes)?;
         let by_checksum = found.is_by_checksum();
         let mut kept = read;
         kept.extend(found.read);
+        bound(&mut kept, segment, keep_bytes);
         let described = match Described::new(&log, found.protocol, found.metadata) {
             // A checksum keeps nobody from a table that its log describes well.
             Err(bad) if by_checksum => {
@@ -400,7 +402,7 @@ impl Snapshot {
         let mut kept = std::mem::take(&mut *read);
         let _watch = log.engine.pool().watch(|| Label::new(SpanKind::List, path::LOG_DIR));
         let mut text = |name: Arc<str>, version, inline: Option<Bytes>| {
-            if let Some(text) = kept.remove(&name) {
+            if let Some(text) = kept.remove(&name).filter(|_| inline.is_none()) {
                 return Ok(text);
             }
             let size = match &inline {
@@ -437,13 +439,10 @@ impl Snapshot {
                 }
             }
         }
-        // Sizes are kept: the next scan cuts its units as this one does. What a
-        // catalog gave is there again anyway.
+        // Sizes are kept: the next scan cuts its units as this one does.
         let all = texts.iter().flat_map(|t| std::iter::once(&t.text).chain(&t.compacted));
-        let inline: Vec<_> = segment.commits.iter().filter(|c| c.inline.is_some()).collect();
-        let sizes = all.filter(|text| inline.iter().all(|commit| commit.name != text.name));
         let without_bytes = |text: &LogText| LogText { bytes: None, ..text.clone() };
-        *read = sizes.map(|text| (Arc::clone(&text.name), without_bytes(text))).collect();
+        *read = all.map(|text| (Arc::clone(&text.name), without_bytes(text))).collect();
         Ok((texts, readable.checkpoint.clone()))
     }
 
@@ -530,6 +529,22 @@ impl Snapshot {
             metadata: metadata.clone(),
             state: state.get().cloned(),
             readable: log.opened(),
+        }
+    }
+}
+
+/// Leaves of what older snapshots and this one read what the segment has, and
+/// of its bytes the newest up to `keep_bytes`: refreshes must not pile it up.
+fn bound(kept: &mut HashMap<Arc<str>, LogText>, segment: &LogSegment, keep_bytes: u64) {
+    kept.retain(|_, text| segment.versions().contains(&text.version));
+    let mut texts: Vec<&mut LogText> =
+        kept.values_mut().filter(|text| text.bytes.is_some()).collect();
+    texts.sort_by_key(|text| std::cmp::Reverse(text.version));
+    let mut bytes = 0;
+    for text in texts {
+        bytes += text.size;
+        if bytes > keep_bytes {
+            text.bytes = None;
         }
     }
 }
