@@ -257,6 +257,18 @@ impl TestTable {
         self
     }
 
+    /// Deletes all that the log has of versions before `version`, as log cleanup
+    /// does where that one has a checkpoint; but for sidecars.
+    pub fn clean_up(mut self, version: u64) -> Self {
+        let first = format!("{version:020}");
+        for name in self.log_names("0000") {
+            if name < first {
+                self = self.delete_file(&format!("_delta_log/{name}"));
+            }
+        }
+        self
+    }
+
     pub fn delete_file(self, name: &str) -> Self {
         fs::remove_file(self.root().join(name)).expect("a file to delete");
         self
