@@ -250,7 +250,105 @@ fn a_chain_of_refreshes_keeps_no_older_snapshot_alive() {
     assert_eq!(Arc::strong_count(&storage), 1);
 }
 
+#[test]
+fn a_chain_of_refreshes_keeps_no_more_bytes_than_one_snapshot_may() {
+    const COMMIT_BYTES: usize = 10_000;
+    const WINDOW_BYTES: usize = 65_536;
+    let table = TestTable::new().commit([protocol(1, 2), metadata("id long")]);
+    let engine = Engine::builder().threads(0).window_bytes(WINDOW_BYTES).build().unwrap();
+    let storage = Watched::of(&table);
+    let mut chain = engine.open_in(Arc::clone(&storage) as _).snapshot().unwrap();
+    let mut table = table;
+    for n in 0..40 {
+        let stats = "x".repeat(COMMIT_BYTES);
+        table = table.commit([add(&n.to_string()).stats(&stats)]);
+        chain = chain.refresh().unwrap();
+    }
+    storage.take();
+    assert_eq!(batches(&chain).iter().map(|batch| batch.num_rows()).sum::<usize>(), 40);
+    let read = storage.take().bytes as usize;
+    let all = 40 * COMMIT_BYTES;
+    assert!(read >= all - WINDOW_BYTES, "{read} bytes were read again of {all}");
+    // And it does keep what it may.
+    assert!(read <= all + 40 * 300 - WINDOW_BYTES / 2, "{read} of {all}");
+}
+
+#[test]
+fn what_a_checkpoint_has_made_old_is_not_kept() {
+    const WINDOW_BYTES: usize = 30_000;
+    let engine = Engine::builder().threads(0).window_bytes(WINDOW_BYTES).build().unwrap();
+    let mut table = TestTable::new().commit([protocol(1, 2), metadata("id long")]);
+    let storage = Watched::of(&table);
+    let mut chain = engine.open_in(Arc::clone(&storage) as _).snapshot().unwrap();
+    let big = |n: u32| add(&n.to_string()).stats(&"x".repeat(10_000));
+    for n in 0..4 {
+        table = table.commit([big(n)]);
+        chain = chain.refresh().unwrap();
+    }
+    let table = table.checkpoint().commit([big(4)]).commit([big(5)]);
+    let last = chain.refresh().unwrap();
+    storage.take();
+    assert_eq!(paths(&last).len(), 6);
+    // There is room for the new ones, since the old ones have gone.
+    assert_eq!(storage.take().read(), [checkpoint_name(4)]);
+    drop(table);
+}
+
 // What has become of the table.
+
+#[test]
+fn a_table_that_was_made_anew_is_another_table() {
+    let old_table = |checkpoint: bool| {
+        let table = TestTable::new()
+            .commit([protocol(1, 2), metadata("id long"), add("old 0"), txn("stream", 1)])
+            .commit([commit_info(), add("old 1")])
+            .commit([commit_info(), add("old 2")]);
+        if checkpoint { table.checkpoint() } else { table }
+    };
+    let begin = [
+        protocol(1, 2),
+        metadata("other string").with("id", "99999999-2222-3333-4444-555555555555"),
+        add("new 0"),
+        domain_metadata("new", "{}"),
+    ];
+    for versions in 1..6u64 {
+        for checkpoint in [None, Some(2)] {
+            for old_checkpoint in [false, true] {
+                let table = old_table(old_checkpoint);
+                let old = fresh(&table);
+                let _ = old.txns().unwrap();
+                let before = paths(&old);
+                // In the same place.
+                let old_log = table.log();
+                fs::remove_dir_all(&old_log).unwrap();
+                fs::create_dir(&old_log).unwrap();
+                let mut new = TestTable::new();
+                for version in 0..versions {
+                    new = match version {
+                        0 => new.commit(begin.clone()),
+                        // Of as many bytes as the old ones.
+                        n => new.commit([commit_info(), add(&format!("new {n}"))]),
+                    };
+                    if checkpoint == Some(version) {
+                        // Without the commits nothing else can be read in its place.
+                        new = new.checkpoint().clean_up(version);
+                    }
+                }
+                for name in new.log_names("") {
+                    fs::copy(new.log().join(&name), old_log.join(&name)).unwrap();
+                }
+                let what =
+                    format!("{versions} versions, checkpoints {checkpoint:?} {old_checkpoint}");
+                let found = old.refresh().unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert_same(&found, &fresh(&table), &what);
+                assert_eq!(paths(&found), new.state().live_files(), "{what}");
+                assert_eq!(found.txn_version("stream").unwrap(), None, "{what}");
+                assert_eq!(found.schema().fields[0].name, "other", "{what}");
+                assert_eq!(before, ["old 0", "old 1", "old 2"]);
+            }
+        }
+    }
+}
 
 #[test]
 fn a_table_that_is_gone_is_not_found() {
@@ -287,13 +385,48 @@ fn a_log_that_was_cleaned_up_below_a_snapshot_is_read_from_its_checkpoint() {
 }
 
 #[test]
+fn a_checkpoint_below_the_snapshots_own_version_is_found_once_the_log_before_it_is_gone() {
+    // Written after the snapshot was opened, at a version before it, without a
+    // hint: a listing that begins at the snapshot's version does not show it.
+    for scanned in [false, true] {
+        let features = ["v2Checkpoint"];
+        let table = TestTable::new()
+            .commit([protocol_features(&features, &features), metadata("id long"), add("0")])
+            .checkpoint()
+            .commit([commit_info(), add("1")]);
+        let later = table.commit([commit_info(), add("2")]).commit([commit_info(), add("3")]);
+        let old = fresh(&later);
+        if scanned {
+            drop(batches(&old));
+        }
+        let state = later.state_at(2);
+        let mut actions = state.table_actions();
+        actions.extend(state.file_actions());
+        let (table, _) = later.parquet_file(
+            &format!("_delta_log/{}", checkpoint_name(2)),
+            actions,
+            &Layout::default(),
+        );
+        let table = table.clean_up(2).commit([commit_info(), add("4")]);
+        let new = old.refresh().unwrap();
+        assert_same(&new, &fresh(&table), "cleaned up");
+        assert_eq!(paths(&new), ["0", "1", "2", "3", "4"]);
+    }
+}
+
+#[test]
 fn new_commits_that_are_not_whole_are_the_errors_of_a_fresh_open() {
     let gap = table();
-    let old = fresh(&gap);
+    let storage = Watched::of(&gap);
+    let old = engine(0).open_in(Arc::clone(&storage) as _).snapshot().unwrap();
+    let local = fresh(&gap);
     let gap = gap.commit_at(4, [commit_info()]);
     let error = assert_error(old.refresh().map(|_| ()), ErrorKind::CorruptLog, &[&commit_name(3)]);
     let expected = engine(0).snapshot(gap.root().to_str().unwrap()).unwrap_err();
     assert_eq!(error.to_string(), expected.to_string());
+
+    // Asked for by name, what is beyond a gap is not there yet.
+    assert_eq!(local.refresh().unwrap().version(), 2);
 
     let cut = table();
     let old = fresh(&cut);

@@ -182,15 +182,8 @@ impl LogSegment {
     }
 
     /// As [`find`](Self::find), by a listing that begins where this segment
-    /// ends: what is new decides what it costs. `newest_size` is the size that
-    /// its newest commit had, where that is known. Says too whether it is the
-    /// same log: else nothing that is known of this segment holds for the other.
-    pub(crate) fn newer(
-        &self,
-        storage: &dyn Storage,
-        request: &Request,
-        newest_size: Option<u64>,
-    ) -> Result<(LogSegment, bool)> {
+    /// ends: what is new decides what it costs.
+    pub(crate) fn newer(&self, storage: &dyn Storage, request: &Request) -> Result<LogSegment> {
         let limit = request.limit()?;
         let own = self.checkpoint.as_ref().map(|checkpoint| checkpoint.version);
         let goes_back = limit.is_some_and(|limit| limit < self.version);
@@ -200,29 +193,43 @@ impl LogSegment {
         let mut warnings = Vec::new();
         let hint = hint(storage, limit, &mut warnings);
         let is_newer = hint.is_some_and(|hint| own.is_none_or(|own| hint.version > own));
-        // A log in which this version is no more, or is another, is another log.
-        let is_same = match storage.stat(&path::commit(self.version)) {
-            Ok(stat) => newest_size.is_none_or(|size| stat.size == size),
-            // Clean-up may leave a checkpoint without its commit.
-            Err(e) if e.kind() == ErrorKind::NotFound => own == Some(self.version),
-            Err(e) => return Err(e),
-        };
-        if goes_back || !is_plain || is_newer || !is_same {
-            return Ok((LogSegment::find(storage, request)?, is_same));
+        // So is one that log cleanup has left to begin with.
+        let is_whole = self.oldest_file().is_some_and(|name| storage.stat(name).is_ok());
+        if goes_back || !is_plain || is_newer || !is_whole {
+            return LogSegment::find(storage, request);
         }
         let mut listing = match Listing::of_next(storage, self.version, limit, request)? {
             Some(listing) => listing,
-            None => Listing::new(storage, self.version + 1, limit, request)?,
+            None => Listing::new(storage, self.version, limit, request)?,
         };
-        if let Some(checkpoint) = listing.newest_checkpoint(request) {
-            return Ok((listing.segment(Some(checkpoint), limit, request, warnings)?, true));
+        if let Some(checkpoint) = listing.newest_checkpoint(request)
+            && own.is_none_or(|own| checkpoint.version > own)
+        {
+            return listing.segment(Some(checkpoint), limit, request, warnings);
         }
+        listing.commits.retain(|commit| commit.version > self.version);
         listing.commits.splice(0..0, self.commits.iter().cloned());
         listing.compactions.extend(&self.compactions);
         listing.compactions.sort_unstable_by_key(|&(first, last)| (last, first));
         listing.compactions.dedup();
         listing.checksum = listing.checksum.max(self.checksum);
-        Ok((listing.segment(self.checkpoint.clone(), limit, request, warnings)?, true))
+        listing.segment(self.checkpoint.clone(), limit, request, warnings)
+    }
+
+    /// The newest of its files that lie where every reader finds them.
+    pub(crate) fn newest_file(&self) -> Option<&str> {
+        let commit = self.commits.iter().rfind(|commit| commit.is_published());
+        commit.map(|commit| &*commit.name).or(self.checkpoint_file())
+    }
+
+    /// The oldest of them: log cleanup takes it first.
+    fn oldest_file(&self) -> Option<&str> {
+        let commit = self.commits.iter().find(|commit| commit.is_published());
+        self.checkpoint_file().or(commit.map(|commit| &*commit.name))
+    }
+
+    fn checkpoint_file(&self) -> Option<&str> {
+        self.checkpoint.as_ref()?.names.first().map(String::as_str)
     }
 
     /// What stands for the commits of `versions`, newest first, compactions in

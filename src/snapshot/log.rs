@@ -25,7 +25,7 @@ use crate::engine::{Engine, EventLevel, Events};
 use crate::error::{Error, ErrorKind, Result};
 use crate::read_ahead::{Cancel, Counters, Planned, ReadAhead, Window};
 use crate::span::{Label, SpanKind};
-use crate::storage::{Metered, Storage};
+use crate::storage::{FileStat, Metered, Storage};
 
 /// Where a part of a snapshot was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,14 +48,16 @@ pub enum Source {
 pub(super) struct Log {
     pub(super) engine: Engine,
     pub(super) storage: Arc<Metered>,
+    /// Where the table lies, unless the storage is a host's.
+    pub(super) path: Option<String>,
     pub(super) segment: LogSegment,
     pub(super) request: Request,
-    /// Whether the storage can be opened again by its root.
-    pub(super) is_local: bool,
     /// The segment whose checkpoint could be opened: another one where that of
     /// `segment` is unreadable.
     readable: OnceLock<Arc<Readable>>,
     checksum: OnceLock<Option<Arc<VersionChecksum>>>,
+    /// Of the segment's newest file.
+    newest: Option<FileStat>,
     /// What was known of an older version.
     prior: Option<Prior>,
 }
@@ -229,9 +231,9 @@ impl Log {
     pub(super) fn new(
         engine: &Engine,
         storage: Arc<Metered>,
+        path: Option<String>,
         segment: LogSegment,
         request: Request,
-        is_local: bool,
         prior: Option<Prior>,
     ) -> Log {
         let mut prior = prior;
@@ -240,16 +242,30 @@ impl Log {
         let readable = readable.filter(|old| old.segment.checkpoint == segment.checkpoint);
         let readable = readable
             .map(|old| Readable { segment: segment.clone(), checkpoint: old.checkpoint.clone() });
-        Log {
+        let mut log = Log {
             engine: engine.clone(),
             storage,
+            path,
             segment,
             request,
-            is_local,
             readable: readable.map(|r| OnceLock::from(Arc::new(r))).unwrap_or_default(),
             checksum: OnceLock::new(),
+            newest: None,
             prior,
-        }
+        };
+        log.newest = log.stat_newest();
+        log
+    }
+
+    /// Whether the log is the one that it was, as far as its segment goes. A table
+    /// that was deleted and made anew in the same place has files of the same names,
+    /// but not the same files.
+    pub(super) fn is_unchanged(&self) -> bool {
+        self.newest.is_some() && self.newest == self.stat_newest()
+    }
+
+    fn stat_newest(&self) -> Option<FileStat> {
+        self.storage.stat(self.segment.newest_file()?).ok()
     }
 
     pub(super) fn storage(&self) -> Arc<dyn Storage> {

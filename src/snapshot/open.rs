@@ -83,7 +83,9 @@ impl Engine {
 impl Snapshot {
     /// This table's latest version. It equals a snapshot that is opened anew,
     /// and costs what is new: the listing begins at this version, and what has
-    /// not changed since is taken over.
+    /// not changed since is taken over. Where a storage can only list a whole
+    /// folder, as a local one, the next commits are asked for by name, and one
+    /// beyond a gap is not there yet.
     ///
     /// # Errors
     /// As [`Engine::snapshot`]. This snapshot is not affected.
@@ -134,38 +136,40 @@ impl SnapshotBuilder {
         let SnapshotBuilder { engine, table, version, catalog } = self;
         let catalog = catalog.map(|(version, commits)| catalog_of(version, commits)).transpose()?;
         let request = Request { version, catalog, avoid: Vec::new() };
-        let at = |table: &str| storage::open(table, engine.memory());
-        let (storage, is_local, old) = match table {
-            Table::At(table) => (at(&table)?, true, None),
-            Table::In(storage) => (storage, false, None),
+        let memory = engine.memory();
+        let (storage, path, old) = match table {
+            Table::At(table) => {
+                let storage = storage::open(&table, memory)?;
+                let path = storage.root().to_owned();
+                (storage, Some(path), None)
+            }
+            Table::In(storage) => (storage, None, None),
             Table::Of(old) => {
-                let log = &old.inner.log;
-                // Files that are kept open may have been replaced since.
-                let storage = match log.is_local {
-                    true => at(log.storage.root())?,
-                    false => Arc::clone(log.storage.inner()),
-                };
-                (storage, log.is_local, Some(old))
+                let Log { storage, path, .. } = &old.inner.log;
+                let storage = Arc::clone(storage.inner());
+                let path = path.clone();
+                if old.inner.log.is_unchanged() {
+                    (storage, path, Some(old))
+                } else {
+                    // What is known of another table says nothing of this one, and
+                    // the files that are still open are not its own.
+                    let anew = path.as_ref().map(|path| storage::open(path, memory));
+                    (anew.transpose()?.unwrap_or(storage), path, None)
+                }
             }
         };
         let storage = Arc::new(Metered::new(storage));
         let watch = engine.pool().watch(|| Label::new(SpanKind::List, path::LOG_DIR));
-        let (segment, old) = match old {
-            None => (LogSegment::find(storage.as_ref(), &request)?, None),
-            Some(old) => {
-                let segment = &old.inner.log.segment;
-                let newest = segment.commits.last();
-                let size = newest.and_then(|commit| Some(old.read().get(&commit.name)?.size));
-                let (segment, is_same) = segment.newer(storage.as_ref(), &request, size)?;
-                // An older version is no base for a newer one.
-                let old = Some(old).filter(|old| is_same && old.version() <= segment.version);
-                (segment, old)
-            }
+        let segment = match &old {
+            None => LogSegment::find(storage.as_ref(), &request)?,
+            Some(old) => old.inner.log.segment.newer(storage.as_ref(), &request)?,
         };
         drop(watch);
+        // An older version is no base for a newer one.
+        let old = old.filter(|old| old.version() <= segment.version);
         let read = old.as_ref().map_or_else(HashMap::new, |old| old.read().clone());
         let prior = old.map(|old| old.prior());
-        Snapshot::new(Log::new(&engine, storage, segment, request, is_local, prior), read)
+        Snapshot::new(Log::new(&engine, storage, path, segment, request, prior), read)
     }
 }
 
