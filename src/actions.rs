@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
-use serde::Deserialize;
+use serde::{Deserialize, de};
 use serde_json::Value;
 use siphasher::sip128::SipHasher13;
 use wide::u8x16;
@@ -94,13 +94,6 @@ pub(crate) struct DomainMetadata {
     pub(crate) removed: bool,
 }
 
-/// What of the `commitInfo` action this reader uses ("In-Commit Timestamps").
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct CommitInfo {
-    pub(crate) in_commit_timestamp: Option<i64>,
-}
-
 /// The `sidecar` action of a V2 checkpoint ("Sidecar File Information").
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -124,7 +117,6 @@ pub(crate) enum RareAction {
     Metadata(Metadata),
     Txn(Txn),
     DomainMetadata(DomainMetadata),
-    CommitInfo(CommitInfo),
     Sidecar(Sidecar),
     CheckpointMetadata(CheckpointMetadata),
 }
@@ -148,7 +140,6 @@ impl RareAction {
             RareAction::Metadata(_) => RareKind::Metadata,
             RareAction::Txn(_) => RareKind::Txn,
             RareAction::DomainMetadata(_) => RareKind::DomainMetadata,
-            RareAction::CommitInfo(_) => RareKind::CommitInfo,
             RareAction::Sidecar(_) => RareKind::Sidecar,
             RareAction::CheckpointMetadata(_) => RareKind::CheckpointMetadata,
         }
@@ -190,7 +181,8 @@ impl RareKind {
             RareKind::Metadata => RareAction::Metadata(serde_json::from_value(value)?),
             RareKind::Txn => RareAction::Txn(serde_json::from_value(value)?),
             RareKind::DomainMetadata => RareAction::DomainMetadata(serde_json::from_value(value)?),
-            RareKind::CommitInfo => RareAction::CommitInfo(serde_json::from_value(value)?),
+            // Free-form: `delta_log` reads it field by field.
+            RareKind::CommitInfo => return Err(de::Error::custom("it has no form")),
             RareKind::Sidecar => RareAction::Sidecar(serde_json::from_value(value)?),
             RareKind::CheckpointMetadata => {
                 RareAction::CheckpointMetadata(serde_json::from_value(value)?)
@@ -376,19 +368,19 @@ impl FileField {
                 DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
             }
             FileField::DataChange | FileField::ExtendedFileMetadata => DataType::Boolean,
-            FileField::PartitionValues | FileField::Tags => {
-                DataType::Map(Arc::new(Field::new("key_value", string_entry(), false)), false)
-            }
+            FileField::PartitionValues | FileField::Tags => string_map(),
             FileField::DeletionVector => DataType::Struct(deletion_vector_fields()),
         }
     }
 }
 
-fn string_entry() -> DataType {
-    DataType::Struct(Fields::from(vec![
+/// The type of a map from text to text.
+pub(crate) fn string_map() -> DataType {
+    let entry = DataType::Struct(Fields::from(vec![
         Field::new("key", DataType::Utf8, false),
         Field::new("value", DataType::Utf8, true),
-    ]))
+    ]));
+    DataType::Map(Arc::new(Field::new("key_value", entry, false)), false)
 }
 
 /// The deletion vector's descriptor as it is delivered ("Deletion Vector

@@ -83,6 +83,15 @@ impl Error {
     pub(crate) fn at(&self, context: impl fmt::Display) -> Self {
         Error::new(self.kind, format!("{context}: {}", self.message))
     }
+
+    /// The same error of a file that was there a moment ago: where it is not
+    /// found it has vanished, and the next try may find another log.
+    pub(crate) fn of_listed_file(self) -> Self {
+        match self.kind {
+            ErrorKind::NotFound => Error::storage(&*self.message),
+            _ => self,
+        }
+    }
 }
 
 macro_rules! constructors {

@@ -232,6 +232,53 @@ pub(crate) fn column_mapping_mode(
     }
 }
 
+/// Since when a table has in-commit timestamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InCommitTimestamps {
+    /// The first version that has one.
+    pub(crate) version: u64,
+    /// The in-commit timestamp of that version, in milliseconds; where all
+    /// versions have one, before any time.
+    pub(crate) ms: i64,
+}
+
+/// Whether commits carry their own time, and since when ("In-Commit Timestamps"):
+/// `None` where they do not, whatever else is set.
+///
+/// What Spark wrote under a preview's name is no such property to it either.
+pub(crate) fn in_commit_timestamps(
+    protocol: &Protocol,
+    configuration: &BTreeMap<String, String>,
+) -> Result<Option<InCommitTimestamps>> {
+    const VERSION: &str = "delta.inCommitTimestampEnablementVersion";
+    const TIMESTAMP: &str = "delta.inCommitTimestampEnablementTimestamp";
+    let enabled = configuration.get("delta.enableInCommitTimestamps");
+    let supported =
+        listed(&protocol.writer_features).iter().any(|name| name == "inCommitTimestamp");
+    if !supported || !enabled.is_some_and(|enabled| enabled.eq_ignore_ascii_case("true")) {
+        return Ok(None);
+    }
+    let number = |key: &str| {
+        let value = configuration.get(key).map(|value| {
+            value.trim().parse::<i64>().map_err(|_| {
+                Error::corrupt(format!("{key} is \"{}\", which is no number", escaped(value)))
+            })
+        });
+        value.transpose()
+    };
+    match (number(VERSION)?, number(TIMESTAMP)?) {
+        (None, None) => Ok(Some(InCommitTimestamps { version: 0, ms: i64::MIN })),
+        (Some(version), Some(ms)) => {
+            let version = u64::try_from(version).map_err(|_| {
+                Error::corrupt(format!("{VERSION} is {version}, which is no version"))
+            })?;
+            Ok(Some(InCommitTimestamps { version, ms }))
+        }
+        // "Provenance information [..] must be tracked" in both.
+        _ => Err(Error::corrupt(format!("of {VERSION} and {TIMESTAMP} only one is set"))),
+    }
+}
+
 fn listed(features: &Option<Vec<String>>) -> &[String] {
     features.as_deref().unwrap_or_default()
 }

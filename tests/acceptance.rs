@@ -1,17 +1,15 @@
 //! Tables that other engines wrote, with what they must read as.
 //!
-//! They lie in the directory that `DELTA_ACCEPTANCE_TABLES` names, by default
-//! `../shared/tables` beside this package; without it there is nothing to do.
 //! `DELTA_ACCEPTANCE_ONLY` narrows them to names that contain it.
 mod common;
 
-use common::{Listing, engine, rows_of};
+use common::{Listing, acceptance_tables, engine, rows_of};
 use delta_engine::{Error, Snapshot};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Answers for single versions come from one peer. Where it fails to list what
 /// the protocol lets a reader list, the listing must succeed all the same.
@@ -45,15 +43,9 @@ const FILES_OTHER_THAN_THE_PEERS_SAY: [(&str, usize, &str); 2] = [
 
 #[test]
 fn every_table_reads_as_expected() {
-    let root = std::env::var_os("DELTA_ACCEPTANCE_TABLES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/tables"),
-        PathBuf::from,
-    );
+    let Some(root) = acceptance_tables() else { return };
     let only = std::env::var("DELTA_ACCEPTANCE_ONLY").unwrap_or_default();
-    let Ok(entries) = std::fs::read_dir(&root) else {
-        println!("skipped: no acceptance tables in {}", root.display());
-        return;
-    };
+    let entries = std::fs::read_dir(&root).expect("a directory");
     let mut tables: Vec<_> = entries
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.join("expected.json").exists())

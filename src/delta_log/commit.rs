@@ -1,7 +1,8 @@
 //! Commit JSON to actions ("Delta Log Entries").
 //!
 //! Two readings of the same lines. [`rare_actions`] looks at each line's first
-//! key and parses the few lines that a snapshot wants. [`decode`] walks every
+//! key and parses the few lines that a snapshot wants; [`first_of`] is the same
+//! look, and ends with the first of them. [`decode`] walks every
 //! line once and copies what is [`Wanted`] of it, values into columns and keys
 //! of files beside them; everything else is skipped, checked to be JSON. Both
 //! read a JSON checkpoint too: its lines are actions all the same.
@@ -11,13 +12,14 @@
 //! run of small commits is one unit, a big commit is several, each the lines
 //! that begin in its share of the file.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::file_columns::{DeletionVector, FileBuilders, deletion_vector};
 use super::json::{Cursor, Fault, RawStr, SURROGATE, Scan, Text};
+use super::segment::CommitFile;
 use crate::actions::{
     ActionKey, ActionKind, ActionKinds, FileColumns, FileField, FileFields, FileKind, KeyHasher,
     RareAction, RareKind, decode_path,
@@ -317,73 +319,144 @@ pub(crate) struct Rare {
 /// order of their lines. Lines of other actions are not parsed, but a line that
 /// is plainly no action, or is cut off, is an error.
 pub(crate) fn rare_actions(storage: &dyn Storage, name: &str, kinds: &[RareKind]) -> Result<Rare> {
-    let (mut piece, mut size) = storage.read_head(name, WHOLE_BYTES_MAX)?;
-    if size == 0 {
-        // A file system without atomic creation can show a commit before its
-        // content: look again. A commit without actions is one all the same.
-        (piece, size) = storage.read_head(name, WHOLE_BYTES_MAX)?;
-    }
-    let mut at = piece.len() as u64;
-    if at == size {
-        return rare_actions_in(name, piece, kinds);
-    }
-    let mut scan = RareScan { name, kinds, actions: Vec::new(), line: 0 };
-    let mut rest = Vec::new();
-    loop {
-        // The line that the last piece began ends with the first newline.
-        let mut begin = 0;
-        if !rest.is_empty() {
-            begin = memchr::memchr(b'\n', &piece).map_or(piece.len(), |newline| newline + 1);
-            rest.extend_from_slice(&piece[..begin]);
-            if rest.ends_with(b"\n") {
-                scan.lines(&rest, false)?;
-                rest.clear();
-            }
-        }
-        let whole = memchr::memrchr(b'\n', &piece[begin..]).map_or(0, |newline| newline + 1);
-        scan.lines(&piece[begin..begin + whole], false)?;
-        rest.extend_from_slice(&piece[begin + whole..]);
-        if rest.len() as u64 > LINE_BYTES_MAX {
-            return Err(Error::limit(format!(
-                "{name}: a line has more than {LINE_BYTES_MAX} bytes"
-            )));
-        }
-        if at == size {
-            break;
-        }
-        let end = size.min(at + WHOLE_BYTES_MAX);
-        drop(piece);
-        piece = storage.read_range(name, at..end)?;
-        at = end;
-    }
-    scan.lines(&rest, true)?;
-    scan.check_once()?;
-    Ok(Rare { actions: scan.actions, size, bytes: None })
+    let mut actions = Vec::new();
+    let mut lines = Lines::new(name, kinds, |kind, value| collect(&mut actions, kind, value));
+    let (size, bytes) = lines.of_file(storage, PIECE_BYTES)?;
+    check_once(name, &actions)?;
+    Ok(Rare { actions, size, bytes })
 }
 
 /// As [`rare_actions`], of a file's whole content.
 pub(crate) fn rare_actions_in(name: &str, content: Bytes, kinds: &[RareKind]) -> Result<Rare> {
-    let mut scan = RareScan { name, kinds, actions: Vec::new(), line: 0 };
-    scan.lines(&content, true)?;
-    scan.check_once()?;
-    Ok(Rare { actions: scan.actions, size: content.len() as u64, bytes: Some(content) })
+    let mut actions = Vec::new();
+    let mut lines = Lines::new(name, kinds, |kind, value| collect(&mut actions, kind, value));
+    // What collects never breaks off.
+    let _ = lines.look(&content, true)?;
+    check_once(name, &actions)?;
+    Ok(Rare { actions, size: content.len() as u64, bytes: Some(content) })
+}
+
+/// The JSON text of the first action of `kind` in a commit, `None` where there
+/// is none. Nothing behind it is looked at, and little of it is read: the first
+/// line of a commit of gigabytes costs what that of a small one does.
+pub(crate) fn first_of(
+    storage: &dyn Storage,
+    commit: &CommitFile,
+    kind: RareKind,
+) -> Result<Option<String>> {
+    /// Beyond the first line of nearly every commit.
+    const HEAD_BYTES: u64 = 16 << 10;
+    let mut first = None;
+    let kinds = [kind];
+    let mut lines = Lines::new(&commit.name, &kinds, |_, value| {
+        first = Some(value.to_owned());
+        Ok(ControlFlow::Break(()))
+    });
+    match &commit.inline {
+        Some(content) => drop(lines.look(content, true)?),
+        None => drop(lines.of_file(storage, HEAD_BYTES)?),
+    }
+    Ok(first)
+}
+
+fn collect(actions: &mut Vec<RareAction>, kind: RareKind, value: &str) -> Result<ControlFlow<()>> {
+    let action = serde_json::from_str(value)
+        .and_then(|value| kind.action(value))
+        .map_err(|e| Error::corrupt(format!("{}: {}", kind.key(), escaped(&e.to_string()))))?;
+    actions.push(action);
+    Ok(ControlFlow::Continue(()))
+}
+
+/// "There can be at most one metadata action in a given version of the
+/// table", and one protocol ("Requirements for Writers").
+fn check_once(name: &str, actions: &[RareAction]) -> Result<()> {
+    for kind in [RareKind::Protocol, RareKind::Metadata] {
+        let count = actions.iter().filter(|action| action.kind() == kind).count();
+        if count > 1 {
+            return Err(Error::corrupt(format!(
+                "{name}: {count} {} actions where at most one is allowed",
+                kind.key()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// More than this is read in pieces and not kept. A piece stays in the
 /// processor's cache, where looking through it costs nearly nothing.
-const WHOLE_BYTES_MAX: u64 = 512 << 10;
+const PIECE_BYTES: u64 = 512 << 10;
 
-struct RareScan<'a> {
+/// A look through the lines of a file for actions of a few kinds.
+struct Lines<'a, F> {
     name: &'a str,
     kinds: &'a [RareKind],
-    actions: Vec<RareAction>,
+    /// Takes each of them, as the text of its JSON value; it may break off.
+    found: F,
     /// The number of the line before.
     line: usize,
 }
 
-impl RareScan<'_> {
+impl<'a, F> Lines<'a, F>
+where
+    F: FnMut(RareKind, &str) -> Result<ControlFlow<()>>,
+{
+    fn new(name: &'a str, kinds: &'a [RareKind], found: F) -> Self {
+        Lines { name, kinds, found, line: 0 }
+    }
+
+    /// Looks through the file, of which `head` bytes are read first; gives its
+    /// size, and its content if that was all of it.
+    fn of_file(&mut self, storage: &dyn Storage, head: u64) -> Result<(u64, Option<Bytes>)> {
+        let name = self.name;
+        let (mut piece, mut size) = storage.read_head(name, head)?;
+        if size == 0 {
+            // A file system without atomic creation can show a commit before its
+            // content: look again. A commit without actions is one all the same.
+            (piece, size) = storage.read_head(name, head)?;
+        }
+        let mut at = piece.len() as u64;
+        if at == size {
+            let _ = self.look(&piece, true)?;
+            return Ok((size, Some(piece)));
+        }
+        let mut rest = Vec::new();
+        loop {
+            // The line that the last piece began ends with the first newline.
+            let mut begin = 0;
+            if !rest.is_empty() {
+                begin = memchr::memchr(b'\n', &piece).map_or(piece.len(), |newline| newline + 1);
+                rest.extend_from_slice(&piece[..begin]);
+                if rest.ends_with(b"\n") {
+                    if self.look(&rest, false)?.is_break() {
+                        return Ok((size, None));
+                    }
+                    rest.clear();
+                }
+            }
+            let whole = memchr::memrchr(b'\n', &piece[begin..]).map_or(0, |newline| newline + 1);
+            if self.look(&piece[begin..begin + whole], false)?.is_break() {
+                return Ok((size, None));
+            }
+            rest.extend_from_slice(&piece[begin + whole..]);
+            if rest.len() as u64 > LINE_BYTES_MAX {
+                return Err(Error::limit(format!(
+                    "{name}: a line has more than {LINE_BYTES_MAX} bytes"
+                )));
+            }
+            if at == size {
+                break;
+            }
+            let end = size.min(at + PIECE_BYTES);
+            drop(piece);
+            piece = storage.read_range(name, at..end)?;
+            at = end;
+        }
+        let _ = self.look(&rest, true)?;
+        Ok((size, None))
+    }
+
     /// Looks at whole lines; `last` says that the file ends with them.
-    fn lines(&mut self, text: &[u8], last: bool) -> Result<()> {
+    fn look(&mut self, text: &[u8], last: bool) -> Result<ControlFlow<()>> {
         let mut begin = 0;
         while begin < text.len() {
             let newline = memchr::memchr(b'\n', &text[begin..]).map(|at| begin + at);
@@ -394,12 +467,16 @@ impl RareScan<'_> {
             // checked whole.
             let is_cut = newline.is_none() || last && end + 1 == text.len();
             if is_cut || plain_key(line).is_none_or(|key| self.is_wanted(key)) {
-                self.line(line)
+                let looked = self
+                    .line(line)
                     .map_err(|e| e.at(format_args!("{} line {}", self.name, self.line)))?;
+                if looked.is_break() {
+                    return Ok(looked);
+                }
             }
             begin = end + 1;
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Whether a line that begins plainly with `key` has to be looked at
@@ -412,12 +489,13 @@ impl RareScan<'_> {
         }
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<()> {
+    fn line(&mut self, line: &[u8]) -> Result<ControlFlow<()>> {
         let text = utf8(line).map_err(|(_, e)| e)?;
         let fault = |fault: Box<Fault>| Error::corrupt(fault.what);
         let mut cursor = Cursor::new(text);
+        let mut looked = ControlFlow::Continue(());
         if cursor.peek().is_none() {
-            return Ok(());
+            return Ok(looked);
         }
         cursor.begin_object().map_err(fault)?;
         let mut first = true;
@@ -428,31 +506,13 @@ impl RareScan<'_> {
             }
             let begin = cursor.pos();
             cursor.skip_value().map_err(fault)?;
-            let Some(kind) = kind else { continue };
-            let action = serde_json::from_str(&text[begin..cursor.pos()])
-                .and_then(|value| kind.action(value))
-                .map_err(|e| {
-                    Error::corrupt(format!("{}: {}", kind.key(), escaped(&e.to_string())))
-                })?;
-            self.actions.push(action);
-        }
-        cursor.end_of_line().map_err(fault)
-    }
-
-    /// "There can be at most one metadata action in a given version of the
-    /// table", and one protocol ("Requirements for Writers").
-    fn check_once(&self) -> Result<()> {
-        for kind in [RareKind::Protocol, RareKind::Metadata] {
-            let count = self.actions.iter().filter(|action| action.kind() == kind).count();
-            if count > 1 {
-                return Err(Error::corrupt(format!(
-                    "{}: {count} {} actions where at most one is allowed",
-                    self.name,
-                    kind.key()
-                )));
+            if let Some(kind) = kind.filter(|_| looked.is_continue()) {
+                looked = (self.found)(kind, &text[begin..cursor.pos()])?;
             }
         }
-        Ok(())
+        // What breaks off is a whole line too.
+        cursor.end_of_line().map_err(fault)?;
+        Ok(looked)
     }
 }
 

@@ -3,13 +3,14 @@
 //! `path` names its files, `segment` chooses those that make up one version,
 //! `last_checkpoint` says where to begin, `checksum` what a writer counted at one,
 //! `commit` and `checkpoint` decode them to the same actions, `checkpoint_adds`
-//! those that are millions. `json` is the cursor that walks a line, `file_columns`
+//! those that are millions, `commit_info` who did what. `json` is the cursor that walks a line, `file_columns`
 //! the columns it fills, `parsed` what is no text yet.
 
 pub(crate) mod checkpoint;
 pub(crate) mod checkpoint_adds;
 pub(crate) mod checksum;
 pub(crate) mod commit;
+pub(crate) mod commit_info;
 mod file_columns;
 mod json;
 mod last_checkpoint;

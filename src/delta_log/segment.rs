@@ -6,8 +6,8 @@
 //! what is before them is a complete checkpoint or nothing. What only saves
 //! work, compactions and a checksum, is named and may turn out to be bad.
 
-use std::collections::{BTreeMap, HashSet};
-use std::ops::Range;
+use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -105,7 +105,7 @@ impl CommitFile {
         CommitFile { version, name: path::commit(version).into(), inline: None }
     }
 
-    fn is_published(&self) -> bool {
+    pub(crate) fn is_published(&self) -> bool {
         self.inline.is_none() && *self.name == *path::commit(self.version)
     }
 }
@@ -285,9 +285,8 @@ impl LogSegment {
         storage: &dyn Storage,
         request: &Request,
     ) -> Result<Option<u64>> {
-        let listing = Listing::new(storage, 0, Some(self.version), request)?;
-        let there: HashSet<u64> = listing.commits.iter().map(|commit| commit.version).collect();
-        Ok((0..=self.version).rev().take_while(|version| there.contains(version)).last())
+        let outline = Outline::new(storage, 0..=self.version, request.catalog.as_ref())?;
+        Ok(outline.first_without_gap())
     }
 
     /// The versions after the checkpoint.
@@ -320,28 +319,19 @@ impl Listing {
         let mut listing = Listing::default();
         let mut commits = Vec::new();
         let is_within = |version: u64| limit.is_none_or(|limit| version <= limit);
-        let listed = storage.list(path::LOG_DIR, &path::first_name(from), &mut |name| {
-            match path::parse(name) {
-                // Those beyond the limit are kept, to tell a gap from the end.
-                Some((version, LogFile::Commit)) => commits.push(version),
-                Some((version, LogFile::Checkpoint(name))) if is_within(version) => {
-                    listing.checkpoints.entry(version).or_default().push(name);
-                }
-                Some((first, LogFile::Compaction { last })) if is_within(last) => {
-                    listing.compactions.push((first, last));
-                }
-                Some((version, LogFile::Checksum)) if is_within(version) => {
-                    listing.checksum = listing.checksum.max(Some(version));
-                }
-                _ => {}
+        list(storage, from, |version, file| match file {
+            // Those beyond the limit are kept, to tell a gap from the end.
+            LogFile::Commit => commits.push(version),
+            LogFile::Checkpoint(name) if is_within(version) => {
+                listing.checkpoints.entry(version).or_default().push(name);
             }
-            Ok(())
-        });
-        listed.map_err(|e| match e.kind() {
-            ErrorKind::NotFound => {
-                Error::not_found(format!("not a Delta table: no {} below its root", path::LOG_DIR))
+            LogFile::Compaction { last } if is_within(last) => {
+                listing.compactions.push((version, last));
             }
-            _ => e,
+            LogFile::Checksum if is_within(version) => {
+                listing.checksum = listing.checksum.max(Some(version));
+            }
+            LogFile::Checkpoint(_) | LogFile::Compaction { .. } | LogFile::Checksum => {}
         })?;
         // A store may list in any order, and a name twice.
         commits.sort_unstable();
@@ -485,4 +475,78 @@ impl Listing {
             self.checksum.filter(|&checksum| checksum + 1 >= first && checksum <= version);
         Ok(LogSegment { version, checkpoint, commits, compactions, checksum, warnings })
     }
+}
+
+/// The versions that a log's listing shows, and nothing else of it: what a
+/// million commits leave behind is eight bytes each.
+pub(crate) struct Outline {
+    /// The last version that counts.
+    last: u64,
+    /// The versions up to there that have a commit, in order.
+    commits: Vec<u64>,
+    /// Those that have a complete checkpoint, in order.
+    checkpoints: Vec<u64>,
+}
+
+impl Outline {
+    /// What the log, with what its catalog gave, has of `versions`.
+    pub(crate) fn new(
+        storage: &dyn Storage,
+        versions: RangeInclusive<u64>,
+        catalog: Option<&Catalog>,
+    ) -> Result<Outline> {
+        let mut commits = Vec::new();
+        let mut checkpoints: BTreeMap<u64, Vec<CheckpointName>> = BTreeMap::new();
+        list(storage, *versions.start(), |version, file| match file {
+            _ if !versions.contains(&version) => {}
+            LogFile::Commit => commits.push(version),
+            LogFile::Checkpoint(name) => checkpoints.entry(version).or_default().push(name),
+            LogFile::Compaction { .. } | LogFile::Checksum => {}
+        })?;
+        let given = catalog.iter().flat_map(|catalog| &catalog.commits);
+        commits.extend(given.map(|commit| commit.version).filter(|v| versions.contains(v)));
+        // A store may list in any order, and a name twice.
+        commits.sort_unstable();
+        commits.dedup();
+        checkpoints.retain(|_, names| path::winning_checkpoint(names).is_some());
+        let checkpoints = checkpoints.into_keys().collect();
+        Ok(Outline { last: *versions.end(), commits, checkpoints })
+    }
+
+    /// The first of the versions that can be opened and have a commit, and from
+    /// which on no commit is missing up to the last; `None` where the last one
+    /// has none.
+    pub(crate) fn first_in_reach(&self) -> Option<u64> {
+        let first = self.first_without_gap()?;
+        if first == 0 {
+            return Some(0);
+        }
+        // With a checkpoint just before, the first commit completes a version.
+        let at = self.checkpoints.partition_point(|&checkpoint| checkpoint + 1 < first);
+        Some(first.max(*self.checkpoints.get(at)?))
+    }
+
+    /// The first commit of those that lead to the last without a gap.
+    fn first_without_gap(&self) -> Option<u64> {
+        let newest_first = self.commits.iter().rev().copied();
+        let leading = newest_first.zip((0..=self.last).rev());
+        leading.take_while(|(found, expected)| found == expected).map(|(found, _)| found).last()
+    }
+}
+
+/// Calls `visit` with the version and the kind of every file of the log, from
+/// those of version `from` on, in any order.
+fn list(storage: &dyn Storage, from: u64, mut visit: impl FnMut(u64, LogFile)) -> Result<()> {
+    let listed = storage.list(path::LOG_DIR, &path::first_name(from), &mut |name| {
+        if let Some((version, file)) = path::parse(name) {
+            visit(version, file);
+        }
+        Ok(())
+    });
+    listed.map_err(|e| match e.kind() {
+        ErrorKind::NotFound => {
+            Error::not_found(format!("not a Delta table: no {} below its root", path::LOG_DIR))
+        }
+        _ => e,
+    })
 }

@@ -120,9 +120,7 @@ impl Found {
                         entry.insert((!domain.removed).then_some(domain.configuration));
                     }
                 }
-                RareAction::CommitInfo(_)
-                | RareAction::Sidecar(_)
-                | RareAction::CheckpointMetadata(_) => {}
+                RareAction::Sidecar(_) | RareAction::CheckpointMetadata(_) => {}
             }
         }
     }

@@ -1,12 +1,13 @@
 //! One version of one table: its protocol, metadata, schema and properties.
 //!
-//! `open` says which version is wanted, and `log` finds the parts of it that
-//! are no files. Opening decodes no file action. The commits' bytes that pass
-//! through its hands are kept, up to the window, for the first scan, so that an
-//! open and a scan read nothing twice.
+//! `open` says which version is wanted, `timeline` which one a time means, and
+//! `log` finds the parts of it that are no files. Opening decodes no file action.
+//! The commits' bytes that pass through its hands are kept, up to the window, for
+//! the first scan, so that an open and a scan read nothing twice.
 
 mod log;
 mod open;
+mod timeline;
 
 pub use log::Source;
 pub use open::{CatalogCommit, SnapshotBuilder};
@@ -19,10 +20,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 
-use crate::actions::{Metadata, Protocol, RareAction, RareKind, Txn};
+use crate::actions::{Metadata, Protocol, RareKind, Txn};
 use crate::delta_log::checkpoint::Checkpoint;
 use crate::delta_log::checksum::{FileStatistics, VersionChecksum};
-use crate::delta_log::commit::{self, CommitText, LogText};
+use crate::delta_log::commit::{CommitText, LogText};
 use crate::delta_log::path;
 use crate::delta_log::segment::{CommitFile, Compaction, LogSegment, Stretch};
 use crate::engine::{Engine, EventLevel};
@@ -99,14 +100,7 @@ impl Described {
             Error::corrupt(format!("no {what} action in {files}"))
         };
         let protocol = protocol.ok_or_else(|| no("protocol"))?;
-        let has_catalog = log.request.catalog.is_some();
-        features::check_readable(&protocol.0, has_catalog)?;
-        if has_catalog && !features::is_catalog_managed(&protocol.0) {
-            return Err(Error::invalid(
-                "a catalog's version was given for a table that is not catalog-managed: its own \
-                 log says which commits count",
-            ));
-        }
+        features::check_readable(&protocol.0, log.request.catalog.is_some())?;
         let metadata = metadata.ok_or_else(|| no("metaData"))?;
         let mapping = features::column_mapping_mode(&protocol.0, &metadata.0.configuration)?;
         let schema = StructType::from_json(&metadata.0.schema_string)
@@ -208,44 +202,38 @@ impl Snapshot {
 
     /// When this version was committed: milliseconds since the Unix epoch, the
     /// in-commit timestamp where the table has them enabled ("In-Commit
-    /// Timestamps"), else the commit file's modification time.
+    /// Timestamps"), else the commit file's modification time. A version that
+    /// has lost its commit has that of its checkpoint.
+    ///
+    /// A modification time is not moved behind that of the version before, as it
+    /// is where [a time is looked for](SnapshotBuilder::timestamp): it would cost
+    /// a look at every older commit.
     ///
     /// # Errors
+    /// `CorruptLog` where an in-commit timestamp is enabled and missing;
     /// `Storage` when the file cannot be looked at.
     pub fn timestamp_ms(&self) -> Result<i64> {
-        let Inner { log, described, .. } = &*self.inner;
-        let storage = log.storage.as_ref();
+        let log = &self.inner.log;
         let segment = &log.segment;
-        let commit = segment.commits.last().cloned();
-        let commit = commit.unwrap_or_else(|| CommitFile::published(segment.version));
-        let enabled = described.metadata.0.configuration.get("delta.enableInCommitTimestamps");
-        if enabled.is_some_and(|enabled| enabled.eq_ignore_ascii_case("true")) {
+        let (clock, version) = (self.clock()?, self.version());
+        let commit = clock.commit(version);
+        let is_in_commit = clock.split(&(version..version + 1)) == version;
+        if is_in_commit {
             let timestamp = self.checksum().and_then(|checksum| checksum.in_commit_timestamp);
             if let Some(timestamp) = timestamp {
                 return Ok(timestamp);
             }
-            const KINDS: &[RareKind] = &[RareKind::CommitInfo];
-            let rare = match commit.inline {
-                Some(content) => commit::rare_actions_in(&commit.name, content, KINDS),
-                None => commit::rare_actions(storage, &commit.name, KINDS),
-            };
-            let timestamp = rare.ok().and_then(|rare| {
-                rare.actions.into_iter().find_map(|action| match action {
-                    RareAction::CommitInfo(info) => info.in_commit_timestamp,
-                    _ => None,
-                })
-            });
-            if let Some(timestamp) = timestamp {
-                return Ok(timestamp);
-            }
         }
-        match (storage.stat(&commit.name), &segment.checkpoint) {
-            (Ok(stat), _) => Ok(stat.modified_ms),
+        let timestamp = match is_in_commit {
+            true => timeline::in_commit_ms(self, &commit),
+            false => log.storage.stat(&commit.name).map(|stat| stat.modified_ms),
+        };
+        match (timestamp, &segment.checkpoint) {
             // Clean-up may leave a checkpoint without its commit.
             (Err(e), Some(checkpoint)) if e.kind() == ErrorKind::NotFound => {
-                Ok(storage.stat(&checkpoint.names[0])?.modified_ms)
+                Ok(log.storage.stat(&checkpoint.names[0])?.modified_ms)
             }
-            (Err(e), _) => Err(e),
+            (timestamp, _) => timestamp,
         }
     }
 

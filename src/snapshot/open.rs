@@ -1,16 +1,19 @@
 //! Which version of which table is to be opened.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::Snapshot;
 use super::log::Log;
+use super::timeline::Timeline;
 use crate::delta_log::path;
 use crate::delta_log::segment::{Catalog, CommitFile, LogSegment, Request};
 use crate::engine::Engine;
 use crate::error::{Error, Result, escaped};
+use crate::features;
 use crate::span::{Label, SpanKind};
 use crate::storage::{self, Metered, Storage};
 
@@ -20,6 +23,7 @@ pub struct SnapshotBuilder {
     engine: Engine,
     table: Table,
     version: Option<u64>,
+    timestamp: Option<i64>,
     catalog: Option<(u64, Vec<CatalogCommit>)>,
 }
 
@@ -102,12 +106,31 @@ impl Snapshot {
 
 impl SnapshotBuilder {
     fn new(engine: &Engine, table: Table) -> Self {
-        SnapshotBuilder { engine: engine.clone(), table, version: None, catalog: None }
+        let engine = engine.clone();
+        SnapshotBuilder { engine, table, version: None, timestamp: None, catalog: None }
     }
 
     /// This version, instead of the latest.
     pub fn version(mut self, version: u64) -> Self {
         self.version = Some(version);
+        self
+    }
+
+    /// The latest version that was committed at or before `ms`, milliseconds
+    /// since the Unix epoch, of those up to [`version`](Self::version).
+    ///
+    /// A version was committed at its in-commit timestamp where the table has
+    /// them enabled, and at its commit file's modification time before ("In-Commit
+    /// Timestamps"). A modification time that is not later than that of the
+    /// version before counts as one millisecond later than that, from the first
+    /// version in reach on: the first that can be opened, whose commit is there,
+    /// and after which no commit is missing.
+    ///
+    /// A time before the first version in reach is `NotFound`, and so is one
+    /// after the latest version. The protocol is silent on both, and Spark's
+    /// `TIMESTAMP AS OF` refuses them.
+    pub fn timestamp(mut self, ms: i64) -> Self {
+        self.timestamp = Some(ms);
         self
     }
 
@@ -129,11 +152,61 @@ impl SnapshotBuilder {
     /// Opens it.
     ///
     /// # Errors
-    /// As [`Engine::snapshot_at`]; and `InvalidArgument` where the catalog's
+    /// As [`Engine::snapshot_at`]; `InvalidArgument` where the catalog's
     /// commits have a gap, go beyond its version, or are not named as staged
-    /// commits are.
-    pub fn snapshot(self) -> Result<Snapshot> {
-        let SnapshotBuilder { engine, table, version, catalog } = self;
+    /// commits are; and for a [`timestamp`](Self::timestamp), `NotFound` where it
+    /// is outside of what is in reach, which the message says.
+    pub fn snapshot(mut self) -> Result<Snapshot> {
+        let timestamp = self.timestamp.take();
+        let (latest, mut request) = self.latest()?;
+        let Some(ms) = timestamp else { return Ok(latest) };
+        let version = Timeline::up_to(&latest)?.as_of(ms)?;
+        if version == latest.version() {
+            return Ok(latest);
+        }
+        request.version = Some(version);
+        let Log { engine, storage, path, .. } = &latest.inner.log;
+        open(engine, Arc::clone(storage.inner()), path.clone(), None, request)
+    }
+
+    /// The latest version that was committed at or before `ms`, without opening
+    /// it: what [`timestamp`](Self::timestamp) would open, but for a time after
+    /// the latest version, which gives the latest.
+    ///
+    /// What a `timestamp` was set to has no part in this.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot), and `NotFound` for a time before the
+    /// first version in reach.
+    pub fn version_at_or_before(self, ms: i64) -> Result<u64> {
+        Timeline::up_to(&self.latest()?.0)?.at_or_before(ms)
+    }
+
+    /// The first version that was committed at or after `ms`; for a time before
+    /// the first version in reach, that one. Otherwise as
+    /// [`version_at_or_before`](Self::version_at_or_before).
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot), and `NotFound` for a time after the
+    /// latest version.
+    pub fn version_at_or_after(self, ms: i64) -> Result<u64> {
+        Timeline::up_to(&self.latest()?.0)?.at_or_after(ms)
+    }
+
+    /// The versions that were committed from `from_ms` to `to_ms`, both
+    /// included: from [`version_at_or_after`](Self::version_at_or_after) the one
+    /// to [`version_at_or_before`](Self::version_at_or_before) the other.
+    ///
+    /// # Errors
+    /// As those two; `NotFound` where no version was committed meanwhile, and
+    /// `InvalidArgument` where the end is before the beginning.
+    pub fn versions_between(self, from_ms: i64, to_ms: i64) -> Result<RangeInclusive<u64>> {
+        Timeline::up_to(&self.latest()?.0)?.between(from_ms, to_ms)
+    }
+
+    /// Opens the latest version that is asked for, whatever its time.
+    fn latest(self) -> Result<(Snapshot, Request)> {
+        let SnapshotBuilder { engine, table, version, catalog, timestamp: _ } = self;
         let catalog = catalog.map(|(version, commits)| catalog_of(version, commits)).transpose()?;
         let request = Request { version, catalog, avoid: Vec::new() };
         let memory = engine.memory();
@@ -158,19 +231,37 @@ impl SnapshotBuilder {
                 }
             }
         };
-        let storage = Arc::new(Metered::new(storage));
-        let watch = engine.pool().watch(|| Label::new(SpanKind::List, path::LOG_DIR));
-        let segment = match &old {
-            None => LogSegment::find(storage.as_ref(), &request)?,
-            Some(old) => old.inner.log.segment.newer(storage.as_ref(), &request)?,
-        };
-        drop(watch);
-        // An older version is no base for a newer one.
-        let old = old.filter(|old| old.version() <= segment.version);
-        let read = old.as_ref().map_or_else(HashMap::new, |old| old.read().clone());
-        let prior = old.map(|old| old.prior());
-        Snapshot::new(Log::new(&engine, storage, path, segment, request, prior), read)
+        let snapshot = open(&engine, storage, path, old, request.clone())?;
+        if request.catalog.is_some() && !features::is_catalog_managed(snapshot.protocol()) {
+            return Err(Error::invalid(
+                "a catalog's version was given for a table that is not catalog-managed: its own \
+                 log says which commits count",
+            ));
+        }
+        Ok((snapshot, request))
     }
+}
+
+/// Opens what `request` asks for, with what is still true of an `old` snapshot.
+fn open(
+    engine: &Engine,
+    storage: Arc<dyn Storage>,
+    path: Option<String>,
+    old: Option<Snapshot>,
+    request: Request,
+) -> Result<Snapshot> {
+    let storage = Arc::new(Metered::new(storage));
+    let watch = engine.pool().watch(|| Label::new(SpanKind::List, path::LOG_DIR));
+    let segment = match &old {
+        None => LogSegment::find(storage.as_ref(), &request)?,
+        Some(old) => old.inner.log.segment.newer(storage.as_ref(), &request)?,
+    };
+    drop(watch);
+    // An older version is no base for a newer one.
+    let old = old.filter(|old| old.version() <= segment.version);
+    let read = old.as_ref().map_or_else(HashMap::new, |old| old.read().clone());
+    let prior = old.map(|old| old.prior());
+    Snapshot::new(Log::new(engine, storage, path, segment, request, prior), read)
 }
 
 fn catalog_of(version: u64, commits: Vec<CatalogCommit>) -> Result<Catalog> {

@@ -114,6 +114,35 @@ pub fn commit_info() -> Action {
     )
 }
 
+/// `commitInfo` with an in-commit timestamp.
+pub fn commit_info_at(ms: i64) -> Action {
+    commit_info().with("inCommitTimestamp", ms)
+}
+
+/// `protocol` of a table that can have in-commit timestamps.
+pub fn protocol_in_commit() -> Action {
+    known(
+        "protocol",
+        json!({
+            "minReaderVersion": 1,
+            "minWriterVersion": 7,
+            "writerFeatures": ["inCommitTimestamp"],
+        }),
+    )
+}
+
+/// `metaData` of a table that has in-commit timestamps from its first version on.
+pub fn metadata_in_commit() -> Action {
+    metadata("id long").property("delta.enableInCommitTimestamps", "true")
+}
+
+/// `metaData` of a table that has them from `version` on, committed at `ms`.
+pub fn metadata_in_commit_since(version: u64, ms: i64) -> Action {
+    metadata_in_commit()
+        .property("delta.inCommitTimestampEnablementVersion", &version.to_string())
+        .property("delta.inCommitTimestampEnablementTimestamp", &ms.to_string())
+}
+
 /// `cdc`.
 pub fn cdc(path: &str) -> Action {
     known("cdc", json!({"path": path, "partitionValues": {}, "size": 1, "dataChange": false}))

@@ -25,6 +25,7 @@ pub use watched::{Listening, Record, Watched};
 
 use delta_engine::{Error, ErrorKind};
 use std::fmt::Debug;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -95,6 +96,21 @@ pub fn without_hanging<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("hangs"),
         Err(mpsc::RecvTimeoutError::Disconnected) => panic!("panicked"),
     }
+}
+
+/// Where the tables lie that other engines wrote, with what they must read as:
+/// in the directory that `DELTA_ACCEPTANCE_TABLES` names, by default in
+/// `../shared/tables` beside this package. Without it a test passes, and says so.
+pub fn acceptance_tables() -> Option<PathBuf> {
+    let root = std::env::var_os("DELTA_ACCEPTANCE_TABLES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/tables"),
+        PathBuf::from,
+    );
+    if !root.is_dir() {
+        println!("skipped: no acceptance tables in {}", root.display());
+        return None;
+    }
+    Some(root)
 }
 
 /// A small generator of numbers that depend on nothing but the seed.

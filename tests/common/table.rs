@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
 
 /// A table in a directory of its own, which goes when this goes.
@@ -235,6 +236,15 @@ impl TestTable {
         actions: impl IntoIterator<Item = Action>,
     ) -> Self {
         self.json_file(&format!("_delta_log/{}", compaction_name(first, last)), actions)
+    }
+
+    /// Sets the modification time of the commit of `version`.
+    pub fn modified_at(self, version: u64, ms: i64) -> Self {
+        let time = UNIX_EPOCH + Duration::from_millis(ms.try_into().expect("after 1970"));
+        let path = self.log().join(commit_name(version));
+        let file = fs::File::options().write(true).open(path).expect("a commit");
+        file.set_modified(time).expect("a new time");
+        self
     }
 
     /// `_last_checkpoint`.
