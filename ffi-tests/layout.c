@@ -28,6 +28,10 @@ SIZE(engine_property, 32);
 FIELD(engine_property, key, 0);
 FIELD(engine_property, value, 16);
 
+SIZE(engine_column_path, 16);
+FIELD(engine_column_path, names, 0);
+FIELD(engine_column_path, names_len, 8);
+
 SIZE(engine_options, 40);
 FIELD(engine_options, struct_size, 0);
 FIELD(engine_options, threads, 8);
@@ -40,6 +44,48 @@ FIELD(engine_protocol, min_reader_version, 0);
 FIELD(engine_protocol, min_writer_version, 4);
 FIELD(engine_protocol, reader_feature_count, 8);
 FIELD(engine_protocol, writer_feature_count, 16);
+
+SIZE(engine_property_kind, 4);
+SIZE(engine_property_value, 32);
+FIELD(engine_property_value, kind, 0);
+FIELD(engine_property_value, is_set, 4);
+FIELD(engine_property_value, number, 8);
+FIELD(engine_property_value, text, 16);
+
+SIZE(engine_txn, 32);
+FIELD(engine_txn, app_id, 0);
+FIELD(engine_txn, version, 16);
+FIELD(engine_txn, last_updated_ms, 24);
+
+SIZE(engine_file_statistics, 80);
+FIELD(engine_file_statistics, struct_size, 0);
+FIELD(engine_file_statistics, num_files, 8);
+FIELD(engine_file_statistics, size_bytes, 16);
+FIELD(engine_file_statistics, num_deletion_vectors, 24);
+FIELD(engine_file_statistics, num_deleted_records, 32);
+FIELD(engine_file_statistics, size_bins_len, 40);
+FIELD(engine_file_statistics, size_bin_boundaries, 48);
+FIELD(engine_file_statistics, size_bin_files, 56);
+FIELD(engine_file_statistics, size_bin_bytes, 64);
+FIELD(engine_file_statistics, deleted_record_counts, 72);
+
+SIZE(engine_source_kind, 4);
+SIZE(engine_source, 16);
+FIELD(engine_source, kind, 0);
+FIELD(engine_source, version, 8);
+
+SIZE(engine_origin, 120);
+FIELD(engine_origin, struct_size, 0);
+FIELD(engine_origin, protocol, 8);
+FIELD(engine_origin, metadata, 24);
+FIELD(engine_origin, domain_metadata, 40);
+FIELD(engine_origin, txns, 56);
+FIELD(engine_origin, checkpoint_version, 72);
+FIELD(engine_origin, checksum_version, 80);
+FIELD(engine_origin, commits, 88);
+FIELD(engine_origin, compactions, 96);
+FIELD(engine_origin, files_read, 104);
+FIELD(engine_origin, bytes_read, 112);
 
 SIZE(engine_scan_options, 64);
 FIELD(engine_scan_options, struct_size, 0);
@@ -87,6 +133,17 @@ STATIC_ASSERT(ENGINE_STATUS_BUG == 11);
 STATIC_ASSERT(ENGINE_EVENT_LEVEL_DEBUG == 0);
 STATIC_ASSERT(ENGINE_EVENT_LEVEL_INFO == 1);
 STATIC_ASSERT(ENGINE_EVENT_LEVEL_WARNING == 2);
+STATIC_ASSERT(ENGINE_PROPERTY_KIND_NONE == 0);
+STATIC_ASSERT(ENGINE_PROPERTY_KIND_BOOLEAN == 1);
+STATIC_ASSERT(ENGINE_PROPERTY_KIND_INTEGER == 2);
+STATIC_ASSERT(ENGINE_PROPERTY_KIND_INTERVAL == 3);
+STATIC_ASSERT(ENGINE_PROPERTY_KIND_TEXT == 4);
+STATIC_ASSERT(ENGINE_SOURCE_KIND_NONE == 0);
+STATIC_ASSERT(ENGINE_SOURCE_KIND_COMMIT == 1);
+STATIC_ASSERT(ENGINE_SOURCE_KIND_COMPACTION == 2);
+STATIC_ASSERT(ENGINE_SOURCE_KIND_CHECKSUM == 3);
+STATIC_ASSERT(ENGINE_SOURCE_KIND_CHECKPOINT == 4);
+STATIC_ASSERT(ENGINE_SOURCE_KIND_REPLAY == 5);
 STATIC_ASSERT(ENGINE_THREADS_NONE == -1);
 
 int main(void) {

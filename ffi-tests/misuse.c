@@ -14,6 +14,10 @@ static void null_is_an_error(const engine *engine, const engine_snapshot *snapsh
     engine_scan *a_scan;
     engine_stream *a_stream;
     engine_str text;
+    engine_property_value value;
+    engine_txn txn;
+    engine_column_path column;
+    engine_origin origin = {.struct_size = sizeof origin, .files_read = 1};
     int64_t number;
     const engine_status invalid = ENGINE_STATUS_INVALID_ARGUMENT;
 
@@ -33,6 +37,17 @@ static void null_is_an_error(const engine *engine, const engine_snapshot *snapsh
     CHECK(engine_snapshot_property(NULL, "key", &text, &error) == invalid);
     CHECK(engine_snapshot_txn_version(snapshot, NULL, &number, &error) == invalid);
     CHECK(engine_snapshot_domain_metadata(snapshot, NULL, &text, &error) == invalid);
+    CHECK(engine_snapshot_property_in_force(snapshot, NULL, &value, &error) == invalid);
+    CHECK(value.kind == ENGINE_PROPERTY_KIND_NONE);
+    CHECK(engine_snapshot_property_in_force(snapshot, "key", NULL, &error) == invalid);
+    CHECK(engine_snapshot_txn_at(NULL, 0, &txn, &error) == invalid && txn.app_id.data == NULL);
+    CHECK(engine_snapshot_domain_at(snapshot, 0, NULL, &error) == invalid);
+    CHECK(engine_snapshot_clustering_column_at(NULL, 0, &column, &error) == invalid);
+    CHECK(column.names == NULL);
+    CHECK(engine_snapshot_row_id_high_water_mark(snapshot, NULL, &error) == invalid);
+    CHECK(engine_snapshot_file_statistics(snapshot, NULL, &error) == invalid);
+    CHECK(engine_snapshot_origin(NULL, &origin, &error) == invalid && origin.files_read == 0);
+    CHECK(engine_snapshot_origin(NULL, NULL, NULL) == invalid);
     CHECK(engine_scan_new(NULL, NULL, &a_scan, &error) == invalid && a_scan == NULL);
     CHECK(engine_scan_new(snapshot, NULL, NULL, &error) == invalid);
     CHECK(engine_scan_files(NULL, &a_stream, &error) == invalid && a_stream == NULL);
@@ -50,6 +65,8 @@ static void null_is_an_error(const engine *engine, const engine_snapshot *snapsh
     CHECK(engine_snapshot_table_root(NULL).data == NULL);
     CHECK(engine_snapshot_property_count(NULL) == 0);
     CHECK(engine_snapshot_property_at(NULL, 0).key.data == NULL);
+    CHECK(engine_snapshot_check_constraint_count(NULL) == 0);
+    CHECK(engine_snapshot_check_constraint_at(NULL, 0).key.data == NULL);
     CHECK(engine_snapshot_partition_column_count(NULL) == 0);
     CHECK(engine_snapshot_protocol(NULL).min_reader_version == 0);
     engine_stream_cancel(NULL);

@@ -29,15 +29,32 @@ static void run(const std::string& table, std::size_t live_files) {
     check(snapshot.table_name() == "table \u00fc", "name");
     check(!snapshot.table_description(), "description");
     check(snapshot.partition_columns().at(0) == "day", "partition column");
-    check(snapshot.properties().size() == 2, "properties");
+    check(snapshot.properties().size() == 5, "properties");
     check(snapshot.property("owner") == "", "property");
     check(!snapshot.property("none"), "no property");
     check(snapshot.txn_version("loader") == 42, "txn");
     check(snapshot.domain_metadata("app.settings") == "{\"a\":1}", "domain");
-    check(snapshot.schema().columns() == 2, "schema");
+    check(snapshot.schema().columns() == 3, "schema");
     check(snapshot.schema().name(0) == "id", "column name");
     check(snapshot.timestamp().count() > 0, "timestamp");
     check(engine.open_at(table, 0).version() == 0, "open_at");
+
+    // What is known of the table beside that.
+    check(snapshot.property_in_force("delta.enableExpiredLogCleanup")->number == 1, "in force");
+    check(snapshot.property_in_force("delta.isolationLevel")->text == "WriteSerializable", "text");
+    check(!snapshot.property_in_force("owner"), "not known");
+    check(snapshot.check_constraints().at(0).first == "recent", "constraint");
+    check(snapshot.txns().size() == 2, "txns");
+    check(!snapshot.txns().at(0).last_updated && snapshot.txns().at(1).last_updated, "last updated");
+    check(snapshot.domains().at(1).first == "delta.clustering", "domains");
+    check(snapshot.clustering_columns()->at(1).at(1) == "city", "clustering columns");
+    check(snapshot.row_id_high_water_mark() == 2999, "row id");
+    check(snapshot.file_statistics()->num_files == live_files, "statistics");
+    check(snapshot.origin().commits == 3, "origin");
+
+    Snapshot oldest = engine.open_at(table, 0);
+    check(!oldest.clustering_columns() && !oldest.file_statistics(), "nothing");
+    check(!oldest.row_id_high_water_mark(), "no row ids");
 
     // The loop.
     std::size_t rows = 0;

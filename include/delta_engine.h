@@ -28,6 +28,8 @@
  * Answers. What can fail returns an engine_status; zero is success. The out
  * parameter is written in any case: on failure a handle is NULL, an Arrow
  * struct has release == NULL, a number is 0. What it held before is not freed.
+ * An _at function that may have to read, and so can fail, answers
+ * ENGINE_STATUS_END for an index behind the last one.
  * The last parameter is an optional engine_error of the caller's, which gets
  * the text; NULL if you do not want it. A getter that cannot fail returns its
  * value, and an empty one (0, or data == NULL) if it is given NULL or another
@@ -50,7 +52,8 @@
  * in C.
  *
  * Strings. Those you give are NUL-terminated UTF-8 of at most 64 KiB, and are
- * copied. Those you get (engine_str) belong to the handle you asked.
+ * copied. Those you get (engine_str) belong to the handle you asked, as does
+ * all else that a pointer in a struct you get points to.
  *
  * Structs that can grow begin with size_t struct_size: set it to the sizeof of
  * the struct, and all other fields to zero first; zero means the default. A
@@ -105,6 +108,16 @@
  table has this version.
  */
 #define ENGINE_VERSION_NONE UINT64_MAX
+
+/*
+ What a time is where the log does not say it.
+ */
+#define ENGINE_TIME_NONE INT64_MIN
+
+/*
+ What a count is where the log does not say it.
+ */
+#define ENGINE_COUNT_NONE UINT64_MAX
 
 /*
  A flag of engine_scan_options: where one commit adds and removes the same
@@ -184,6 +197,63 @@ typedef enum engine_event_level {
      */
     ENGINE_EVENT_LEVEL_WARNING,
 } engine_event_level;
+
+/*
+ What a property's value is.
+ */
+typedef enum engine_property_kind {
+    /*
+     There is no value: what a failed call leaves.
+     */
+    ENGINE_PROPERTY_KIND_NONE = 0,
+    /*
+     Number is 1 for true and 0 for false.
+     */
+    ENGINE_PROPERTY_KIND_BOOLEAN,
+    /*
+     A whole number; bytes, where it is a size.
+     */
+    ENGINE_PROPERTY_KIND_INTEGER,
+    /*
+     A length of time: number has its microseconds.
+     */
+    ENGINE_PROPERTY_KIND_INTERVAL,
+    /*
+     Text alone, such as a name or a list.
+     */
+    ENGINE_PROPERTY_KIND_TEXT,
+} engine_property_kind;
+
+/*
+ Where a part of a snapshot was found.
+ */
+typedef enum engine_source_kind {
+    /*
+     Nowhere yet: it was not asked for.
+     */
+    ENGINE_SOURCE_KIND_NONE = 0,
+    /*
+     In the commit of the version.
+     */
+    ENGINE_SOURCE_KIND_COMMIT,
+    /*
+     In the compaction of commits up to the version.
+     */
+    ENGINE_SOURCE_KIND_COMPACTION,
+    /*
+     In the checksum of the version.
+     */
+    ENGINE_SOURCE_KIND_CHECKSUM,
+    /*
+     In the checkpoint of the version.
+     */
+    ENGINE_SOURCE_KIND_CHECKPOINT,
+    /*
+     In several of them, or in none: what is not there has been looked for
+     down to where the log begins.
+     */
+    ENGINE_SOURCE_KIND_REPLAY,
+} engine_source_kind;
 
 /*
  A pool of workers and the defaults of its streams. One for a process is
@@ -325,6 +395,186 @@ typedef struct engine_protocol {
      */
     size_t writer_feature_count;
 } engine_protocol;
+
+/*
+ The value in force of a table property.
+ */
+typedef struct engine_property_value {
+    /*
+     What it is, which depends on the property and not on the table.
+     */
+    enum engine_property_kind kind;
+    /*
+     1 where the table sets it; 0 where it is the default.
+     */
+    int32_t is_set;
+    /*
+     The value, where the kind is not text; else 0.
+     */
+    int64_t number;
+    /*
+     The value as the table or the default has it; but one of a few fixed
+     words, such as a mode, is spelled as the protocol does, in whatever case
+     the table has it.
+     */
+    struct engine_str text;
+} engine_property_value;
+
+/*
+ What an application last committed: the txn action.
+ */
+typedef struct engine_txn {
+    /*
+     The application's id.
+     */
+    struct engine_str app_id;
+    /*
+     The version that it last committed, by its own count.
+     */
+    int64_t version;
+    /*
+     When: milliseconds since 1970 in UTC; ENGINE_TIME_NONE where the log
+     does not say.
+     */
+    int64_t last_updated_ms;
+} engine_txn;
+
+/*
+ The way to a column: its name, or those of the structs that it lies in,
+ outermost first, and then its own. It belongs to the handle it was asked of.
+ */
+typedef struct engine_column_path {
+    /*
+     The names, or NULL.
+     */
+    const struct engine_str *names;
+    /*
+     How many.
+     */
+    size_t names_len;
+} engine_column_path;
+
+/*
+ Numbers and sizes of a version's live files, as its writer counted them.
+ Set struct_size to sizeof(engine_file_statistics) before the call. What the
+ pointers point to belongs to the snapshot.
+ */
+typedef struct engine_file_statistics {
+    /*
+     sizeof(engine_file_statistics), so that the struct can grow.
+     */
+    size_t struct_size;
+    /*
+     The live files.
+     */
+    uint64_t num_files;
+    /*
+     The bytes of all live files together.
+     */
+    uint64_t size_bytes;
+    /*
+     The deletion vectors of the live files; ENGINE_COUNT_NONE where the
+     writer does not count them.
+     */
+    uint64_t num_deletion_vectors;
+    /*
+     The rows that those deletion vectors delete; ENGINE_COUNT_NONE where
+     the writer does not count them.
+     */
+    uint64_t num_deleted_records;
+    /*
+     How many bins the histogram of file sizes has, which are items of each
+     of the three lists below; 0 where the writer keeps none.
+     */
+    size_t size_bins_len;
+    /*
+     The smallest size, in bytes, of each bin's files: ascending, from 0. A
+     bin ends before the next begins; the last has no end.
+     */
+    const uint64_t *size_bin_boundaries;
+    /*
+     The number of files of each bin.
+     */
+    const uint64_t *size_bin_files;
+    /*
+     The bytes of each bin's files together.
+     */
+    const uint64_t *size_bin_bytes;
+    /*
+     Ten numbers: of files with no deleted row, with 1 to 9, 10 to 99 and so
+     on in powers of ten to 9,999,999, then to 2,147,483,646, then more. NULL
+     where the writer does not count them.
+     */
+    const uint64_t *deleted_record_counts;
+} engine_file_statistics;
+
+/*
+ Where a part of a snapshot was found, and in which version.
+ */
+typedef struct engine_source {
+    /*
+     In what.
+     */
+    enum engine_source_kind kind;
+    /*
+     Of which version; ENGINE_VERSION_NONE where the kind says none.
+     */
+    uint64_t version;
+} engine_source;
+
+/*
+ Where a snapshot's parts come from, and what reading it has cost so far. Set
+ struct_size to sizeof(engine_origin) before the call.
+ */
+typedef struct engine_origin {
+    /*
+     sizeof(engine_origin), so that the struct can grow.
+     */
+    size_t struct_size;
+    /*
+     Where the protocol was found.
+     */
+    struct engine_source protocol;
+    /*
+     Where the metadata was found.
+     */
+    struct engine_source metadata;
+    /*
+     Where the metadata domains were found.
+     */
+    struct engine_source domain_metadata;
+    /*
+     Where the transaction identifiers were found.
+     */
+    struct engine_source txns;
+    /*
+     The version of the checkpoint that the files are read from;
+     ENGINE_VERSION_NONE if there is none.
+     */
+    uint64_t checkpoint_version;
+    /*
+     The version of the newest checksum; ENGINE_VERSION_NONE if there is
+     none.
+     */
+    uint64_t checksum_version;
+    /*
+     How many commits there are after the checkpoint, compacted ones
+     included.
+     */
+    uint64_t commits;
+    /*
+     How many compactions can stand for some of them.
+     */
+    uint64_t compactions;
+    /*
+     Files read, whole or in part, scans included.
+     */
+    uint64_t files_read;
+    /*
+     Bytes read, scans included.
+     */
+    uint64_t bytes_read;
+} engine_origin;
 
 /*
  Settings of a scan. Set struct_size to sizeof(engine_scan_options) and all
@@ -559,12 +809,25 @@ struct engine_property engine_snapshot_property_at(const struct engine_snapshot 
 
 /*
  The value of a table property, such as "delta.appendOnly", as the log has
- it. ENGINE_STATUS_NOT_FOUND: the table does not set it.
+ it. ENGINE_STATUS_NOT_FOUND: the table does not set it;
+ engine_snapshot_property_in_force knows the defaults.
  */
 enum engine_status engine_snapshot_property(const struct engine_snapshot *snapshot,
                                             const char *key,
                                             struct engine_str *out,
                                             struct engine_error *error);
+
+/*
+ How many CHECK constraints there are.
+ */
+size_t engine_snapshot_check_constraint_count(const struct engine_snapshot *snapshot);
+
+/*
+ One CHECK constraint: its name, and the SQL that is true of every row, in
+ the order of the names; both data are NULL if there are not so many.
+ */
+struct engine_property engine_snapshot_check_constraint_at(const struct engine_snapshot *snapshot,
+                                                           size_t index);
 
 /*
  The protocol; all fields are 0 if snapshot is not a snapshot.
@@ -608,16 +871,42 @@ enum engine_status engine_snapshot_created_time_ms(const struct engine_snapshot 
                                                    struct engine_error *error);
 
 /*
+ The value in force of a property that Delta knows by name, in whatever case:
+ the table's, else the default. What it gives for "delta.appendOnly" of a
+ table that does not set it is false.
+
+ ENGINE_STATUS_NOT_FOUND: no such property is known, whether the table sets
+ it or not; or the table does not set it, and it has no default.
+ ENGINE_STATUS_CORRUPT_LOG: the table sets it to what is no value of its
+ kind. Nothing is read for it.
+ */
+enum engine_status engine_snapshot_property_in_force(const struct engine_snapshot *snapshot,
+                                                     const char *key,
+                                                     struct engine_property_value *out,
+                                                     struct engine_error *error);
+
+/*
  The version that the application app_id last committed, by its own count:
- the txn action. ENGINE_STATUS_NOT_FOUND: it never has.
+ the txn action. ENGINE_STATUS_NOT_FOUND: it never has, or that has expired.
 
  Like the domains, these may lie in old parts of the log that the open did
- not need, so the first question can take as long as a scan.
+ not need, so the first question can take as long as a scan. It also decides
+ which have expired, where the table sets
+ delta.setTransactionRetentionDuration.
  */
 enum engine_status engine_snapshot_txn_version(const struct engine_snapshot *snapshot,
                                                const char *app_id,
                                                int64_t *out,
                                                struct engine_error *error);
+
+/*
+ What one application last committed, in the order of their ids; else as
+ engine_snapshot_txn_version. ENGINE_STATUS_END: there are not so many.
+ */
+enum engine_status engine_snapshot_txn_at(const struct engine_snapshot *snapshot,
+                                          size_t index,
+                                          struct engine_txn *out,
+                                          struct engine_error *error);
 
 /*
  The configuration of a metadata domain: text whose form is the domain's own
@@ -627,6 +916,56 @@ enum engine_status engine_snapshot_domain_metadata(const struct engine_snapshot 
                                                    const char *domain,
                                                    struct engine_str *out,
                                                    struct engine_error *error);
+
+/*
+ One metadata domain, by its name and configuration, in the order of the
+ names. ENGINE_STATUS_END: there are not so many.
+ */
+enum engine_status engine_snapshot_domain_at(const struct engine_snapshot *snapshot,
+                                             size_t index,
+                                             struct engine_property *out,
+                                             struct engine_error *error);
+
+/*
+ One of the columns that the table is clustered by, in their order, by
+ logical names. ENGINE_STATUS_END: there are not so many.
+ ENGINE_STATUS_NOT_FOUND: the table is not clustered.
+ ENGINE_STATUS_CORRUPT_LOG: its schema has no such column. It is a domain:
+ the first question can take as long as a scan.
+ */
+enum engine_status engine_snapshot_clustering_column_at(const struct engine_snapshot *snapshot,
+                                                        size_t index,
+                                                        struct engine_column_path *out,
+                                                        struct engine_error *error);
+
+/*
+ The highest row id that was given out. ENGINE_STATUS_NOT_FOUND: the table
+ tracks no rows. It is a domain: the first question can take as long as a
+ scan.
+ */
+enum engine_status engine_snapshot_row_id_high_water_mark(const struct engine_snapshot *snapshot,
+                                                          int64_t *out,
+                                                          struct engine_error *error);
+
+/*
+ Numbers and sizes of the live files, from the version's checksum; no file
+ action is read. As many bytes of *out are written as its struct_size says.
+
+ ENGINE_STATUS_NOT_FOUND: this version has no checksum, as most have not, or
+ one that cannot be read. A scan adds them up.
+ */
+enum engine_status engine_snapshot_file_statistics(const struct engine_snapshot *snapshot,
+                                                   struct engine_file_statistics *out,
+                                                   struct engine_error *error);
+
+/*
+ Where a snapshot's parts come from, and what reading it has cost so far; it
+ looks for nothing itself. As many bytes of *out are written as its
+ struct_size says.
+ */
+enum engine_status engine_snapshot_origin(const struct engine_snapshot *snapshot,
+                                          struct engine_origin *out,
+                                          struct engine_error *error);
 
 /*
  Makes a scan of a snapshot. It reads nothing yet.

@@ -263,6 +263,21 @@ private:
     detail::Handle<engine_scan, engine_scan_free> handle_;
 };
 
+/* What an application last committed. */
+struct Txn {
+    std::string_view app_id;
+    std::int64_t version;
+    std::optional<std::chrono::milliseconds> last_updated;
+};
+
+/* The value in force of a table property: see engine_property_value. */
+struct PropertyValue {
+    engine_property_kind kind;
+    bool is_set;
+    std::int64_t number;
+    std::string_view text;
+};
+
 /* One version of one table. */
 class Snapshot {
 public:
@@ -320,6 +335,28 @@ public:
         return detail::view(value);
     }
 
+    /* The value in force; nothing when the property is not known, or not set
+     * and without a default. */
+    std::optional<PropertyValue> property_in_force(const std::string& key) const {
+        engine_property_value value{};
+        engine_error error;
+        if (!found(engine_snapshot_property_in_force(handle_.get(), detail::c_str(key), &value, &error),
+                   error))
+            return std::nullopt;
+        return PropertyValue{value.kind, value.is_set != 0, value.number, text(value.text)};
+    }
+
+    /* Names and SQL. */
+    std::vector<std::pair<std::string_view, std::string_view>> check_constraints() const {
+        std::vector<std::pair<std::string_view, std::string_view>> constraints;
+        const std::size_t count = engine_snapshot_check_constraint_count(handle_.get());
+        for (std::size_t i = 0; i < count; i++) {
+            const engine_property c = engine_snapshot_check_constraint_at(handle_.get(), i);
+            constraints.emplace_back(text(c.key), text(c.value));
+        }
+        return constraints;
+    }
+
     engine_protocol protocol() const noexcept { return engine_snapshot_protocol(handle_.get()); }
 
     /* Nothing when the application never committed. */
@@ -340,6 +377,71 @@ public:
                    error))
             return std::nullopt;
         return detail::view(value);
+    }
+
+    std::vector<Txn> txns() const {
+        std::vector<Txn> txns;
+        engine_txn txn{};
+        engine_error error;
+        while (more(engine_snapshot_txn_at(handle_.get(), txns.size(), &txn, &error), error)) {
+            std::optional<std::chrono::milliseconds> last_updated;
+            if (txn.last_updated_ms != ENGINE_TIME_NONE)
+                last_updated = std::chrono::milliseconds(txn.last_updated_ms);
+            txns.push_back({text(txn.app_id), txn.version, last_updated});
+        }
+        return txns;
+    }
+
+    /* Names and configurations. */
+    std::vector<std::pair<std::string_view, std::string_view>> domains() const {
+        std::vector<std::pair<std::string_view, std::string_view>> domains;
+        engine_property d{};
+        engine_error error;
+        while (more(engine_snapshot_domain_at(handle_.get(), domains.size(), &d, &error), error))
+            domains.emplace_back(text(d.key), text(d.value));
+        return domains;
+    }
+
+    /* The names on the way to each; nothing when the table is not clustered. */
+    std::optional<std::vector<std::vector<std::string_view>>> clustering_columns() const {
+        std::vector<std::vector<std::string_view>> columns;
+        for (;;) {
+            engine_column_path path{};
+            engine_error error;
+            const engine_status status =
+                engine_snapshot_clustering_column_at(handle_.get(), columns.size(), &path, &error);
+            if (status == ENGINE_STATUS_END) return columns;
+            if (!found(status, error)) return std::nullopt;
+            std::vector<std::string_view>& names = columns.emplace_back();
+            for (std::size_t i = 0; i < path.names_len; i++) names.push_back(text(path.names[i]));
+        }
+    }
+
+    /* Nothing when the table tracks no rows. */
+    std::optional<std::int64_t> row_id_high_water_mark() const {
+        std::int64_t highest = 0;
+        engine_error error;
+        if (!found(engine_snapshot_row_id_high_water_mark(handle_.get(), &highest, &error), error))
+            return std::nullopt;
+        return highest;
+    }
+
+    /* Nothing when this version has no checksum. */
+    std::optional<engine_file_statistics> file_statistics() const {
+        engine_file_statistics statistics{};
+        statistics.struct_size = sizeof statistics;
+        engine_error error;
+        if (!found(engine_snapshot_file_statistics(handle_.get(), &statistics, &error), error))
+            return std::nullopt;
+        return statistics;
+    }
+
+    engine_origin origin() const {
+        engine_origin origin{};
+        origin.struct_size = sizeof origin;
+        engine_error error;
+        detail::check(engine_snapshot_origin(handle_.get(), &origin, &error), error);
+        return origin;
     }
 
     Scan scan(const ScanOptions& options = {}) const {
@@ -371,6 +473,11 @@ private:
     }
     static bool found(engine_status status, const engine_error& error) {
         if (status == ENGINE_STATUS_NOT_FOUND) return false;
+        detail::check(status, error);
+        return true;
+    }
+    static bool more(engine_status status, const engine_error& error) {
+        if (status == ENGINE_STATUS_END) return false;
         detail::check(status, error);
         return true;
     }

@@ -194,11 +194,6 @@ pub const PROPERTIES: &[Property] = &[
     property("delta.ignoreProtocolDefaults", Boolean, NO, "a new table ignores the session's protocol", "Spark"),
 ];
 
-/// The row of `name`, in whatever case, if the property is known.
-fn property_named(name: &str) -> Option<&'static Property> {
-    PROPERTIES.iter().find(|property| property.name.eq_ignore_ascii_case(name))
-}
-
 /// A table's properties: its `configuration` seen through [`PROPERTIES`].
 ///
 /// Names are compared as Spark does. Who asks may spell one in any case, as in
@@ -235,6 +230,13 @@ impl<'a> TableProperties<'a> {
         PROPERTIES.iter().map(move |property| this.value_of(property))
     }
 
+    /// The property `name`, in whatever case, with its value in force; `None` if
+    /// it is not known.
+    pub fn named(&self, name: &str) -> Option<KnownProperty<'a>> {
+        let property = PROPERTIES.iter().find(|row| row.name.eq_ignore_ascii_case(name))?;
+        Some(self.value_of(property))
+    }
+
     /// The value in force of the property `name`, in whatever case; `None` if
     /// it is not known, or not set and without a default.
     ///
@@ -242,9 +244,8 @@ impl<'a> TableProperties<'a> {
     /// `CorruptLog`, naming the property, if the table sets it to a value that
     /// its kind does not have.
     pub fn get(&self, name: &str) -> Result<Option<PropertyValue>> {
-        let Some(property) = property_named(name) else { return Ok(None) };
-        let value = self.value_of(property).value;
-        value.map(|value| property.parse(value)).transpose()
+        let Some(known) = self.named(name) else { return Ok(None) };
+        known.value.map(|value| known.property.parse(value)).transpose()
     }
 
     fn value_of(&self, property: &'static Property) -> KnownProperty<'a> {
@@ -802,7 +803,7 @@ mod tests {
                 if name.starts_with("delta.feature.") || name.starts_with("delta.constraints.") {
                     continue;
                 }
-                assert!(property_named(name).is_some(), "{}: {name}", table.name);
+                assert!(properties.named(name).is_some(), "{}: {name}", table.name);
                 let value_read = properties.get(name);
                 // Some tables were committed with a test's placeholders in them.
                 if value.starts_with('%') {

@@ -333,11 +333,14 @@ struct Tables {
     dir: TempDir,
 }
 
-const PROTOCOL: &str = r#"{"protocol":{"minReaderVersion":1,"minWriterVersion":7,"writerFeatures":["appendOnly","domainMetadata"]}}"#;
-const METADATA: &str = r#"{"metaData":{"id":"b2b0a2c6-6f5f-4f7e-8d58-0d6a1f6d8f10","name":"table ü","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[{\"name\":\"id\",\"type\":\"long\",\"nullable\":true,\"metadata\":{}},{\"name\":\"day\",\"type\":\"date\",\"nullable\":true,\"metadata\":{}}]}","partitionColumns":["day"],"configuration":{"delta.appendOnly":"false","owner":""},"createdTime":1700000000000}}"#;
+const PROTOCOL: &str = r#"{"protocol":{"minReaderVersion":1,"minWriterVersion":7,"writerFeatures":["appendOnly","domainMetadata","clustering","rowTracking","checkConstraints"]}}"#;
+const METADATA: &str = r#"{"metaData":{"id":"b2b0a2c6-6f5f-4f7e-8d58-0d6a1f6d8f10","name":"table ü","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[{\"name\":\"id\",\"type\":\"long\",\"nullable\":true,\"metadata\":{}},{\"name\":\"day\",\"type\":\"date\",\"nullable\":true,\"metadata\":{}},{\"name\":\"place\",\"type\":{\"type\":\"struct\",\"fields\":[{\"name\":\"city\",\"type\":\"string\",\"nullable\":true,\"metadata\":{}}]},\"nullable\":true,\"metadata\":{}}]}","partitionColumns":["day"],"configuration":{"delta.appendOnly":"false","delta.checkpointInterval":"often","delta.constraints.recent":"day > '2020-01-01'","delta.isolationLevel":"writeserializable","owner":""},"createdTime":1700000000000}}"#;
 const TXN: &str = r#"{"txn":{"appId":"loader","version":42,"lastUpdated":1700000000000}}"#;
 const DOMAIN: &str =
     r#"{"domainMetadata":{"domain":"app.settings","configuration":"{\"a\":1}","removed":false}}"#;
+const LATER_TXN: &str = r#"{"txn":{"appId":"counter","version":7}}"#;
+const CLUSTERING: &str = r#"{"domainMetadata":{"domain":"delta.clustering","configuration":"{\"clusteringColumns\":[[\"id\"],[\"place\",\"city\"]]}","removed":false}}"#;
+const ROW_TRACKING: &str = r#"{"domainMetadata":{"domain":"delta.rowTracking","configuration":"{\"rowIdHighWaterMark\":2999}","removed":false}}"#;
 
 fn path_of(commit: usize, i: usize) -> String {
     format!("day=2024-01-0{}/part-{i:05}.parquet", commit + 1)
@@ -351,11 +354,36 @@ fn adds(commit: usize) -> String {
             lines,
             r#"{{"add":{{"path":"{path}","partitionValues":{{"day":"2024-01-0{}"}},"size":{},"modificationTime":1700000000000,"dataChange":true,"stats":"{{\"numRecords\":{i}}}"}}}}"#,
             commit + 1,
-            1000 + i
+            size_of_file(i)
         )
         .unwrap();
     }
     lines
+}
+
+/// What the writer of the good table's version 2 counted.
+fn checksum() -> String {
+    let sizes = (0..3).flat_map(|commit| {
+        (first_live(commit)..ADDS_PER_COMMIT).map(size_of_file).collect::<Vec<_>>()
+    });
+    let (small, large): (Vec<usize>, Vec<usize>) = sizes.partition(|size| *size < 1500);
+    let bytes = |sizes: &[usize]| sizes.iter().sum::<usize>();
+    format!(
+        r#"{{"tableSizeBytes":{},"numFiles":{LIVE_FILES},"numMetadata":1,"numProtocol":1,"fileSizeHistogram":{{"sortedBinBoundaries":[0,1500],"fileCounts":[{},{}],"totalBytes":[{},{}]}},"numDeletedRecordsOpt":0,"deletedRecordCountsHistogramOpt":{{"deletedRecordCounts":[{LIVE_FILES},0,0,0,0,0,0,0,0,0]}}}}"#,
+        bytes(&small) + bytes(&large),
+        small.len(),
+        large.len(),
+        bytes(&small),
+        bytes(&large),
+    )
+}
+
+fn first_live(commit: usize) -> usize {
+    if commit == 0 { REMOVES } else { 0 }
+}
+
+fn size_of_file(i: usize) -> usize {
+    1000 + i
 }
 
 fn removes() -> String {
@@ -375,11 +403,12 @@ impl Tables {
     fn new() -> Self {
         let tables = Tables { dir: TempDir::new().unwrap() };
         let first = format!("{PROTOCOL}\n{METADATA}\n{TXN}\n{DOMAIN}\n{}", adds(0));
-        let last = format!("{}{}", adds(2), removes());
-        tables.write("good", &[&first, &adds(1), &last]);
+        let second = format!("{}{LATER_TXN}\n{CLUSTERING}\n", adds(1));
+        let last = format!("{}{ROW_TRACKING}\n{}", adds(2), removes());
+        tables.write("good", &[&first, &second, &last]);
+        tables.write_beside("good", "00000000000000000002.crc", &checksum());
         tables.write("lying_hint", &[&first]);
-        let hint = tables.path("lying_hint").join("_delta_log/_last_checkpoint");
-        std::fs::write(hint, r#"{"version":50,"size":3}"#).unwrap();
+        tables.write_beside("lying_hint", "_last_checkpoint", r#"{"version":50,"size":3}"#);
         tables.write("corrupt", &[&first, "{\"add\":{\"path\":\"x\"\n"]);
         let future = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["someFutureFeature"],"writerFeatures":["someFutureFeature"]}}"#;
         tables.write("unsupported", &[&format!("{future}\n{METADATA}\n")]);
@@ -394,6 +423,13 @@ impl Tables {
         }
     }
 
+    /// Writes a file that is no published commit to a table's log.
+    fn write_beside(&self, name: &str, file: &str, content: &str) {
+        let file = self.path(name).join("_delta_log").join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -403,7 +439,6 @@ impl Tables {
     }
 
     fn live_paths(&self) -> Vec<String> {
-        let first_live = |commit| if commit == 0 { REMOVES } else { 0 };
         (0..3)
             .flat_map(|commit| {
                 (first_live(commit)..ADDS_PER_COMMIT).map(move |i| path_of(commit, i))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Each module with those it may use. No module uses one that is listed before
 /// it; what is missing from a row is not allowed.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("ffi", &["scan", "snapshot", "engine", "schema", "actions", "storage", "error"]),
+    ("ffi", &["scan", "snapshot", "properties", "engine", "schema", "actions", "storage", "error"]),
     (
         "scan",
         &[

@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char, c_void};
 use std::mem::MaybeUninit;
 
 use super::handle::{self, Handle, object};
-use super::input::{self, SizedStruct};
+use super::input::{self, AnyBits, SizedStruct};
 use super::status::{engine_error, engine_status, in_callback, produce};
 use crate::engine::{Engine, EventLevel};
 use crate::error::Result;
@@ -66,9 +66,7 @@ pub struct engine_options {
     pub user_data: *mut c_void,
 }
 
-// SAFETY: repr(C) with struct_size first; integers, a nullable function
-// pointer and a raw pointer accept any bits. (That the pointer points to a
-// function is for the caller to get right, as the header says.)
+// SAFETY: repr(C) with struct_size first.
 unsafe impl SizedStruct for engine_options {
     const NAME: &'static str = "engine_options";
     const ZERO: Self = engine_options {
@@ -79,6 +77,11 @@ unsafe impl SizedStruct for engine_options {
         user_data: std::ptr::null_mut(),
     };
 }
+
+// SAFETY: integers, a nullable function pointer and a raw pointer accept any
+// bits. (That the pointer points to a function is for the caller to get right,
+// as the header says.)
+unsafe impl AnyBits for engine_options {}
 
 /// The host's callback with its data.
 struct Callback {

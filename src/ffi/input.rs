@@ -40,14 +40,19 @@ pub(super) unsafe fn text<'a>(text: *const c_char, what: &str) -> Result<&'a str
 /// A struct whose first field is `size_t struct_size`.
 ///
 /// # Safety
-/// The type is `repr(C)`, its first field is a `usize`, and all its bit
-/// patterns are valid.
+/// The type is `repr(C)` and its first field is a `usize`.
 pub(super) unsafe trait SizedStruct: Copy {
     /// The C name.
     const NAME: &'static str;
     /// Zero in every field.
     const ZERO: Self;
 }
+
+/// A struct that a caller may fill as it likes.
+///
+/// # Safety
+/// All bit patterns of the type are valid.
+pub(super) unsafe trait AnyBits: SizedStruct {}
 
 /// The size that the struct at `ptr` says it has.
 ///
@@ -75,7 +80,7 @@ unsafe fn struct_size<T: SizedStruct>(ptr: *const T) -> Result<usize> {
 ///
 /// # Safety
 /// `ptr` is NULL, or points to a `size_t` and as many readable bytes as it says.
-pub(super) unsafe fn read_struct<T: SizedStruct>(ptr: *const T) -> Result<T> {
+pub(super) unsafe fn read_struct<T: AnyBits>(ptr: *const T) -> Result<T> {
     let mut value = T::ZERO;
     if ptr.is_null() {
         return Ok(value);
@@ -175,6 +180,8 @@ mod tests {
         const NAME: &'static str = "options";
         const ZERO: Self = Options { struct_size: 0, a: 0, b: 0 };
     }
+    // SAFETY: integers.
+    unsafe impl AnyBits for Options {}
 
     fn read(words: &[u64]) -> Result<(u64, u64)> {
         // SAFETY: each test gives no fewer words than the first one says.

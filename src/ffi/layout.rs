@@ -9,11 +9,15 @@ use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
 use arrow::ffi_stream::FFI_ArrowArrayStream;
 
 use super::engine::{engine_event_level, engine_options};
+use super::look_up::{
+    engine_file_statistics, engine_origin, engine_property_kind, engine_property_value,
+    engine_source, engine_source_kind, engine_txn,
+};
 use super::scan::engine_scan_options;
 use super::snapshot::engine_protocol;
 use super::status::{engine_error, engine_status};
 use super::stream::engine_progress;
-use super::text::{engine_property, engine_str};
+use super::text::{engine_column_path, engine_property, engine_str};
 
 macro_rules! layout {
     ($name:ident: $size:literal $(, $field:ident: $offset:literal)* $(,)?) => {
@@ -29,6 +33,7 @@ layout!(engine_event_level: 4);
 layout!(engine_error: 1028, status: 0, message: 4);
 layout!(engine_str: 16, data: 0, len: 8);
 layout!(engine_property: 32, key: 0, value: 16);
+layout!(engine_column_path: 16, names: 0, names_len: 8);
 layout!(engine_options: 40, struct_size: 0, threads: 8, window_bytes: 16, on_event: 24, user_data: 32);
 layout!(
     engine_protocol: 24,
@@ -36,6 +41,38 @@ layout!(
     min_writer_version: 4,
     reader_feature_count: 8,
     writer_feature_count: 16,
+);
+layout!(engine_property_kind: 4);
+layout!(engine_property_value: 32, kind: 0, is_set: 4, number: 8, text: 16);
+layout!(engine_txn: 32, app_id: 0, version: 16, last_updated_ms: 24);
+layout!(
+    engine_file_statistics: 80,
+    struct_size: 0,
+    num_files: 8,
+    size_bytes: 16,
+    num_deletion_vectors: 24,
+    num_deleted_records: 32,
+    size_bins_len: 40,
+    size_bin_boundaries: 48,
+    size_bin_files: 56,
+    size_bin_bytes: 64,
+    deleted_record_counts: 72,
+);
+layout!(engine_source_kind: 4);
+layout!(engine_source: 16, kind: 0, version: 8);
+layout!(
+    engine_origin: 120,
+    struct_size: 0,
+    protocol: 8,
+    metadata: 24,
+    domain_metadata: 40,
+    txns: 56,
+    checkpoint_version: 72,
+    checksum_version: 80,
+    commits: 88,
+    compactions: 96,
+    files_read: 104,
+    bytes_read: 112,
 );
 layout!(
     engine_scan_options: 64,

@@ -25,6 +25,7 @@ mod engine;
 mod handle;
 mod input;
 mod layout;
+mod look_up;
 mod scan;
 mod snapshot;
 mod status;

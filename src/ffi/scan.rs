@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
 use super::handle::{self, Handle, object};
-use super::input::{self, SizedStruct};
+use super::input::{self, AnyBits, SizedStruct};
 use super::snapshot::engine_snapshot;
 use super::status::{engine_error, engine_status, produce};
 use super::stream::{Stream, engine_stream};
@@ -59,8 +59,7 @@ pub struct engine_scan_options {
     pub flags: u64,
 }
 
-// SAFETY: repr(C) with struct_size first; integers and a raw pointer accept
-// any bits.
+// SAFETY: repr(C) with struct_size first.
 unsafe impl SizedStruct for engine_scan_options {
     const NAME: &'static str = "engine_scan_options";
     const ZERO: Self = engine_scan_options {
@@ -74,6 +73,9 @@ unsafe impl SizedStruct for engine_scan_options {
         flags: 0,
     };
 }
+
+// SAFETY: integers and a raw pointer accept any bits.
+unsafe impl AnyBits for engine_scan_options {}
 
 /// Makes a scan of a snapshot. It reads nothing yet.
 ///

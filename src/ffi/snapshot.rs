@@ -3,18 +3,17 @@
 //! The strings are copied out once, when the snapshot is opened, so that the
 //! getters lend memory that stays where it is, cannot fail and cannot wait.
 
-use std::collections::BTreeMap;
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
 
 use arrow::ffi::FFI_ArrowSchema;
 
 use super::engine::engine;
 use super::handle::{self, Handle, object};
 use super::input;
+use super::look_up::LookedUp;
 use super::status::{engine_error, engine_status, produce};
-use super::text::{Text, engine_property, engine_str, lent};
+use super::text::{Pairs, Text, engine_property, engine_str, lent};
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
 
@@ -53,12 +52,11 @@ pub(super) struct Opened {
     name: Option<Text>,
     description: Option<Text>,
     partition_columns: Vec<Text>,
-    /// Sorted by key, as the map they come from.
-    properties: Vec<(String, Text, Text)>,
+    properties: Pairs,
+    check_constraints: Pairs,
     reader_features: Vec<Text>,
     writer_features: Vec<Text>,
-    /// Filled by the first question about a domain.
-    domains: OnceLock<BTreeMap<String, Text>>,
+    pub(super) looked_up: LookedUp,
 }
 
 impl Opened {
@@ -68,6 +66,7 @@ impl Opened {
         }
         let metadata = snapshot.metadata();
         let protocol = snapshot.protocol();
+        let properties = metadata.configuration.iter();
         Opened {
             table_root: Text::new(snapshot.table_root()),
             schema_json: Text::new(&metadata.schema_string),
@@ -75,27 +74,13 @@ impl Opened {
             name: metadata.name.as_deref().map(Text::new),
             description: metadata.description.as_deref().map(Text::new),
             partition_columns: texts(&metadata.partition_columns),
-            properties: metadata
-                .configuration
-                .iter()
-                .map(|(key, value)| (key.clone(), Text::new(key), Text::new(value)))
-                .collect(),
+            properties: Pairs::new(properties.map(|(key, value)| (key.as_str(), value.as_str()))),
+            check_constraints: Pairs::new(metadata.check_constraints()),
             reader_features: texts(protocol.reader_features.as_deref().unwrap_or_default()),
             writer_features: texts(protocol.writer_features.as_deref().unwrap_or_default()),
-            domains: OnceLock::new(),
+            looked_up: LookedUp::default(),
             snapshot,
         }
-    }
-
-    fn domain(&self, domain: &str) -> Result<Option<engine_str>> {
-        if self.domains.get().is_none() {
-            let domains = self.snapshot.domain_metadata()?;
-            let domains = domains.iter().map(|(k, v)| (k.clone(), Text::new(v))).collect();
-            // Another thread may have been first: with the same answer, and
-            // perhaps with texts that are lent out already.
-            let _ = self.domains.set(domains);
-        }
-        Ok(self.domains.get().and_then(|domains| domains.get(domain)).map(Text::as_str))
     }
 }
 
@@ -243,15 +228,13 @@ pub extern "C" fn engine_snapshot_property_at(
     snapshot: Option<&engine_snapshot>,
     index: usize,
 ) -> engine_property {
-    let property = handle::peek(snapshot).and_then(|opened| opened.properties.get(index));
-    engine_property {
-        key: lent(property.map(|(_, key, _)| key)),
-        value: lent(property.map(|(_, _, value)| value)),
-    }
+    let property = handle::peek(snapshot).and_then(|opened| opened.properties.at(index));
+    property.unwrap_or(engine_property::NONE)
 }
 
 /// The value of a table property, such as "delta.appendOnly", as the log has
-/// it. ENGINE_STATUS_NOT_FOUND: the table does not set it.
+/// it. ENGINE_STATUS_NOT_FOUND: the table does not set it;
+/// engine_snapshot_property_in_force knows the defaults.
 #[unsafe(no_mangle)]
 pub extern "C" fn engine_snapshot_property(
     snapshot: Option<&engine_snapshot>,
@@ -264,16 +247,33 @@ pub extern "C" fn engine_snapshot_property(
         // asks for it.
         let key = unsafe { input::text(key, "key") }?;
         handle::on(snapshot, |opened| {
-            match opened.properties.binary_search_by(|(k, ..)| k.as_str().cmp(key)) {
-                Ok(i) => Ok(opened.properties[i].2.as_str()),
-                Err(_) => Err(missing("property", key)),
-            }
+            opened.properties.value(key).ok_or_else(|| missing("property", key))
         })
     })
 }
 
-fn missing(what: &str, key: &str) -> Error {
+/// The error for what a table does not have.
+pub(super) fn missing(what: &str, key: &str) -> Error {
     Error::not_found(format!("the table has no {what} \"{}\"", crate::error::escaped(key)))
+}
+
+/// How many CHECK constraints there are.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_snapshot_check_constraint_count(
+    snapshot: Option<&engine_snapshot>,
+) -> usize {
+    handle::peek(snapshot).map_or(0, |opened| opened.check_constraints.len())
+}
+
+/// One CHECK constraint: its name, and the SQL that is true of every row, in
+/// the order of the names; both data are NULL if there are not so many.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_snapshot_check_constraint_at(
+    snapshot: Option<&engine_snapshot>,
+    index: usize,
+) -> engine_property {
+    let constraint = handle::peek(snapshot).and_then(|opened| opened.check_constraints.at(index));
+    constraint.unwrap_or(engine_property::NONE)
 }
 
 /// The protocol; all fields are 0 if snapshot is not a snapshot.
@@ -349,48 +349,6 @@ pub extern "C" fn engine_snapshot_created_time_ms(
         handle::on(snapshot, |opened| {
             let time = opened.snapshot.metadata().created_time;
             time.ok_or_else(|| Error::not_found("the metadata has no createdTime"))
-        })
-    })
-}
-
-/// The version that the application app_id last committed, by its own count:
-/// the txn action. ENGINE_STATUS_NOT_FOUND: it never has.
-///
-/// Like the domains, these may lie in old parts of the log that the open did
-/// not need, so the first question can take as long as a scan.
-#[unsafe(no_mangle)]
-pub extern "C" fn engine_snapshot_txn_version(
-    snapshot: Option<&engine_snapshot>,
-    app_id: *const c_char,
-    out: Option<&mut MaybeUninit<i64>>,
-    error: Option<&mut MaybeUninit<engine_error>>,
-) -> engine_status {
-    produce(out, 0, error, || {
-        // SAFETY: NULL, or a C string that lives during the call: the header
-        // asks for it.
-        let app_id = unsafe { input::text(app_id, "app_id") }?;
-        handle::on(snapshot, |opened| {
-            let version = opened.snapshot.txn_version(app_id)?;
-            version.ok_or_else(|| missing("txn of application", app_id))
-        })
-    })
-}
-
-/// The configuration of a metadata domain: text whose form is the domain's own
-/// affair. ENGINE_STATUS_NOT_FOUND: there is none, or it was removed.
-#[unsafe(no_mangle)]
-pub extern "C" fn engine_snapshot_domain_metadata(
-    snapshot: Option<&engine_snapshot>,
-    domain: *const c_char,
-    out: Option<&mut MaybeUninit<engine_str>>,
-    error: Option<&mut MaybeUninit<engine_error>>,
-) -> engine_status {
-    produce(out, engine_str::NONE, error, || {
-        // SAFETY: NULL, or a C string that lives during the call: the header
-        // asks for it.
-        let domain = unsafe { input::text(domain, "domain") }?;
-        handle::on(snapshot, |opened| {
-            opened.domain(domain)?.ok_or_else(|| missing("metadata domain", domain))
         })
     })
 }

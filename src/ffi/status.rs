@@ -6,6 +6,7 @@ use std::ffi::{c_char, c_int};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::input::{SizedStruct, write_struct};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The version of this header's promises. It changes when a program compiled
@@ -172,6 +173,26 @@ pub(super) fn produce<T>(
     make: impl FnOnce() -> Result<T>,
 ) -> engine_status {
     produce_or_end(out, empty, error, || make().map(Some))
+}
+
+/// [`produce`] for a struct of the caller's that says its size.
+///
+/// # Safety
+/// `out` is NULL, or points to a `size_t` and as many writable bytes as it says.
+pub(super) unsafe fn produce_struct<T: SizedStruct>(
+    out: *mut T,
+    error: Option<&mut MaybeUninit<engine_error>>,
+    make: impl FnOnce() -> Result<T>,
+) -> engine_status {
+    // SAFETY: the caller's promise.
+    let emptied = unsafe { write_struct(out, &T::ZERO) };
+    let mut nothing = MaybeUninit::uninit();
+    produce(Some(&mut nothing), (), error, || {
+        emptied?;
+        let made = make()?;
+        // SAFETY: the caller's promise.
+        unsafe { write_struct(out, &made) }
+    })
 }
 
 /// What `body` returns; an error of kind `Bug` when it panics.

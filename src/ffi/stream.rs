@@ -16,9 +16,9 @@ use arrow::ffi_stream::FFI_ArrowArrayStream;
 
 use super::arrow_stream;
 use super::handle::{self, Handle, object};
-use super::input::{self, SizedStruct};
+use super::input::SizedStruct;
 use super::snapshot::exported;
-use super::status::{caught, engine_error, engine_status, produce, produce_or_end};
+use super::status::{caught, engine_error, engine_status, produce, produce_or_end, produce_struct};
 use crate::error::{Error, ErrorKind, Result};
 use crate::scan::{BatchStream, Progress};
 
@@ -58,7 +58,7 @@ pub struct engine_progress {
     pub partition_values_missing: u64,
 }
 
-// SAFETY: repr(C) with struct_size first; integers accept any bits.
+// SAFETY: repr(C) with struct_size first.
 unsafe impl SizedStruct for engine_progress {
     const NAME: &'static str = "engine_progress";
     const ZERO: Self = engine_progress {
@@ -293,10 +293,9 @@ pub extern "C" fn engine_stream_progress(
     out: *mut engine_progress,
     error: Option<&mut MaybeUninit<engine_error>>,
 ) -> engine_status {
-    let mut nothing = MaybeUninit::uninit();
-    produce(Some(&mut nothing), (), error, || {
+    let read = || {
         let progress = handle::on(stream, |stream| Ok((stream.progress)()))?;
-        let progress = engine_progress {
+        Ok(engine_progress {
             struct_size: size_of::<engine_progress>(),
             units_planned: progress.units_planned,
             units_decoded: progress.units_decoded,
@@ -306,10 +305,10 @@ pub extern "C" fn engine_stream_progress(
             window_bytes_peak: progress.window_bytes_peak,
             window_bytes: progress.window_bytes,
             partition_values_missing: progress.partition_values_missing,
-        };
-        // SAFETY: NULL, or a struct that says its size: the header asks for it.
-        unsafe { input::write_struct(out, &progress) }
-    })
+        })
+    };
+    // SAFETY: NULL, or a struct that says its size: the header asks for it.
+    unsafe { produce_struct(out, error, read) }
 }
 
 /// Hands the batches that are left over to an Arrow C stream, for a consumer

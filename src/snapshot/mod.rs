@@ -9,6 +9,7 @@ mod log;
 mod open;
 mod timeline;
 
+pub(crate) use crate::delta_log::checksum::FileStatistics;
 pub use log::Source;
 pub use open::{CatalogCommit, SnapshotBuilder};
 
@@ -22,7 +23,7 @@ use bytes::Bytes;
 
 use crate::actions::{Metadata, Protocol, RareKind, Txn};
 use crate::delta_log::checkpoint::Checkpoint;
-use crate::delta_log::checksum::{FileStatistics, VersionChecksum};
+use crate::delta_log::checksum::VersionChecksum;
 use crate::delta_log::commit::{CommitText, LogText};
 use crate::delta_log::path;
 use crate::delta_log::segment::{CommitFile, Compaction, LogSegment, Stretch};
