@@ -50,4 +50,17 @@ static inline int64_t count_rows(engine_stream *stream) {
     return rows;
 }
 
+/* Counts the live files of a snapshot. */
+static inline int64_t count_files(const engine_snapshot *snapshot) {
+    engine_scan *scan = NULL;
+    engine_stream *stream = NULL;
+    engine_error error;
+    CHECK_OK(engine_scan_new(snapshot, NULL, &scan, &error), error);
+    CHECK_OK(engine_scan_files(scan, &stream, &error), error);
+    const int64_t files = count_rows(stream);
+    engine_stream_free(stream);
+    engine_scan_free(scan);
+    return files;
+}
+
 #endif

@@ -28,6 +28,12 @@ static void null_is_an_error(const engine *engine, const engine_snapshot *snapsh
     CHECK(a_snapshot == NULL);
     CHECK(engine_snapshot_open(engine, "/", NULL, &error) == invalid);
     CHECK(engine_snapshot_open_at(NULL, NULL, 0, NULL, NULL) == invalid);
+    CHECK(engine_snapshot_open_with(NULL, "/", NULL, &a_snapshot, &error) == invalid);
+    CHECK(engine_snapshot_open_with(engine, NULL, NULL, &a_snapshot, &error) == invalid);
+    CHECK(engine_snapshot_open_with(engine, "/", NULL, NULL, &error) == invalid);
+    CHECK(engine_snapshot_refresh(NULL, NULL, &a_snapshot, &error) == invalid);
+    CHECK(a_snapshot == NULL);
+    CHECK(engine_snapshot_refresh(snapshot, NULL, NULL, &error) == invalid);
     CHECK(engine_snapshot_schema(NULL, &schema, &error) == invalid);
     CHECK(schema.release == NULL);
     CHECK(engine_snapshot_schema(snapshot, NULL, &error) == invalid);
@@ -88,6 +94,9 @@ static void another_kind_of_handle_is_misuse(engine *engine, engine_snapshot *sn
           ENGINE_STATUS_MISUSE);
     CHECK(strcmp(error.message, "expected an engine, found an engine_snapshot") == 0);
     CHECK(a_snapshot == NULL);
+    CHECK(engine_snapshot_refresh((engine_snapshot *)scan, NULL, &a_snapshot, &error) ==
+          ENGINE_STATUS_MISUSE);
+    CHECK(a_snapshot == NULL);
     CHECK(engine_scan_new((engine_snapshot *)engine, NULL, &a_scan, &error) ==
           ENGINE_STATUS_MISUSE);
     CHECK(engine_scan_files((engine_scan *)stream, &a_stream, &error) == ENGINE_STATUS_MISUSE);
@@ -140,6 +149,63 @@ static void a_struct_must_know_its_size(void) {
     options.struct_size = sizeof options;
     options.threads = -2;
     CHECK(engine_new(&options, &engine, &error) == ENGINE_STATUS_INVALID_ARGUMENT);
+}
+
+static void a_snapshot_checks_its_options(const engine *engine, const char *table) {
+    engine_snapshot *snapshot;
+    engine_error error;
+    engine_catalog_commit commit = {.version = 0};
+    engine_snapshot_options options = {0};
+    const engine_status invalid = ENGINE_STATUS_INVALID_ARGUMENT;
+    const size_t odd[] = {0, 7, sizeof options + 1, 4104, SIZE_MAX};
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        options.struct_size = odd[i];
+        CHECK(engine_snapshot_open_with(engine, table, &options, &snapshot, &error) == invalid);
+        CHECK(strstr(error.message, "struct_size of the engine_snapshot_options") != NULL);
+        CHECK(snapshot == NULL);
+    }
+    options.struct_size = sizeof options;
+    options.flags = UINT64_C(1) << 40;
+    CHECK(engine_snapshot_open_with(engine, table, &options, &snapshot, &error) == invalid);
+    CHECK(strstr(error.message, "flags") != NULL);
+
+    /* A field without its flag is a flag that was forgotten. */
+    options.flags = 0;
+    options.version = 1;
+    CHECK(engine_snapshot_open_with(engine, table, &options, &snapshot, &error) == invalid);
+    CHECK(strstr(error.message, "ENGINE_SNAPSHOT_AT_VERSION") != NULL);
+    options.version = 0;
+    options.catalog_version = 1;
+    CHECK(engine_snapshot_open_with(engine, table, &options, &snapshot, &error) == invalid);
+    CHECK(strstr(error.message, "ENGINE_SNAPSHOT_WITH_CATALOG") != NULL);
+    options.catalog_version = 0;
+    options.catalog_commits_len = 1;
+    CHECK(engine_snapshot_open_with(engine, table, &options, &snapshot, &error) == invalid);
+    CHECK(strstr(error.message, "ENGINE_SNAPSHOT_WITH_CATALOG") != NULL);
+
+    /* An array is there and has a length that makes sense. */
+    options.flags = ENGINE_SNAPSHOT_WITH_CATALOG;
+    CHECK(engine_snapshot_open_with(engine, table, &options, &snapshot, &error) == invalid);
+    CHECK(strstr(error.message, "catalog_commits is NULL") != NULL);
+    options.catalog_commits = &commit;
+    options.catalog_commits_len = SIZE_MAX;
+    CHECK(engine_snapshot_open_with(engine, table, &options, &snapshot, &error) == invalid);
+    CHECK(strstr(error.message, "catalog_commits_len") != NULL);
+    options.catalog_commits = (const engine_catalog_commit *)((const char *)&commit + 1);
+    options.catalog_commits_len = 1;
+    CHECK(engine_snapshot_open_with(engine, table, &options, &snapshot, &error) == invalid);
+    CHECK(strstr(error.message, "not aligned") != NULL);
+    CHECK(snapshot == NULL);
+    options.catalog_commits = &commit;
+    commit.content = "";
+    commit.content_len = SIZE_MAX;
+    CHECK(engine_snapshot_open_with(engine, table, &options, &snapshot, &error) == invalid);
+    CHECK(strstr(error.message, "catalog_commits[0]: content_len") != NULL);
+
+    /* An older program's struct ends before its fields. */
+    options.struct_size = sizeof(size_t);
+    CHECK_OK(engine_snapshot_open_with(engine, table, &options, &snapshot, &error), error);
+    engine_snapshot_free(snapshot);
 }
 
 static void a_scan_checks_its_options(const engine_snapshot *snapshot) {
@@ -238,6 +304,7 @@ int main(int argc, char **argv) {
     CHECK_OK(engine_new(NULL, &engine, &error), error);
     a_table_name_must_be_text(engine);
     CHECK_OK(engine_snapshot_open(engine, argv[1], &snapshot, &error), error);
+    a_snapshot_checks_its_options(engine, argv[1]);
     a_scan_checks_its_options(snapshot);
     CHECK_OK(engine_scan_new(snapshot, &options, &scan, &error), error);
     CHECK_OK(engine_scan_files(scan, &stream, &error), error);

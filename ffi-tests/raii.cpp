@@ -52,9 +52,18 @@ static void run(const std::string& table, std::size_t live_files) {
     check(snapshot.file_statistics()->num_files == live_files, "statistics");
     check(snapshot.origin().commits == 3, "origin");
 
-    Snapshot oldest = engine.open_at(table, 0);
+    // Another version of the same table, and the latest again.
+    SnapshotOptions options;
+    options.version = 0;
+    Snapshot oldest = engine.open(table, options);
+    check(oldest.version() == 0, "open with a version");
     check(!oldest.clustering_columns() && !oldest.file_statistics(), "nothing");
     check(!oldest.row_id_high_water_mark(), "no row ids");
+    check(oldest.refresh().version() == 2, "refresh");
+    check(snapshot.refresh(options).version() == 0, "refresh to a version");
+    options.catalog = Catalog{1, {{0, std::nullopt, std::nullopt}, {1, std::nullopt, "{}\n"}}};
+    check(status_of([&] { engine.open(table, options); }) == ENGINE_STATUS_INVALID_ARGUMENT,
+          "a catalog of another table");
 
     // The loop.
     std::size_t rows = 0;

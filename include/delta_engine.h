@@ -17,7 +17,9 @@
  *     }
  *
  * ffi-tests/list_files.c is that program in full; include/delta_engine.hpp
- * wraps the same in C++17. Link libdelta_engine.so, or libdelta_engine.a with
+ * wraps the same in C++17. A snapshot never changes: engine_snapshot_refresh
+ * makes one of the table as it is later, for the price of what is new
+ * (ffi-tests/refresh.c). Link libdelta_engine.so, or libdelta_engine.a with
  * -lpthread -ldl -lm. These conventions hold for every function:
  *
  * Names. The object, then the verb. _new and _open make a handle, and the
@@ -104,6 +106,19 @@
 #define ENGINE_THREADS_NONE -1
 
 /*
+ A flag of engine_snapshot_options: the version that the field version says,
+ instead of the latest.
+ */
+#define ENGINE_SNAPSHOT_AT_VERSION 1
+
+/*
+ A flag of engine_snapshot_options: the table is catalog-managed, and the
+ fields that begin with catalog have what its catalog says. Such a table is
+ refused without it, and any other table with it.
+ */
+#define ENGINE_SNAPSHOT_WITH_CATALOG 2
+
+/*
  What engine_snapshot_version gives for something that is not a snapshot. No
  table has this version.
  */
@@ -125,6 +140,15 @@
  Without it such a commit is ENGINE_STATUS_CORRUPT_LOG.
  */
 #define ENGINE_SCAN_LAST_ACTION_WINS 1
+
+/*
+ A flag of engine_scan_options: where a complete listing disagrees with what
+ the table itself says of this version (its checksum: number and bytes of the
+ files, protocol and metadata; or what is said of its checkpoint), that is an
+ event of level warning. Without it the stream ends with
+ ENGINE_STATUS_CORRUPT_LOG in place of its end.
+ */
+#define ENGINE_SCAN_DISAGREEMENTS_WARN 2
 
 /*
  How a call ended, sorted by who must act. Zero is success.
@@ -341,6 +365,67 @@ typedef struct engine_error {
      */
     char message[ENGINE_ERROR_MESSAGE_SIZE];
 } engine_error;
+
+/*
+ A ratified commit, as the catalog of a catalog-managed table knows it: a
+ staged file if staged_name is set, what is at content if that is set, and
+ else the file that every table has for this version.
+ */
+typedef struct engine_catalog_commit {
+    /*
+     Its version; that of a staged commit stands in its name as well.
+     */
+    uint64_t version;
+    /*
+     The name of a file in _delta_log/_staged_commits, with or without that
+     directory; or NULL.
+     */
+    const char *staged_name;
+    /*
+     What a file of the commit would have: lines of JSON. Or NULL.
+     */
+    const void *content;
+    /*
+     How many bytes content has.
+     */
+    size_t content_len;
+} engine_catalog_commit;
+
+/*
+ Which version of a table. Set struct_size to sizeof(engine_snapshot_options)
+ and all else to zero, which is the latest; then what you want to be
+ different. A field counts only with its flag, and must be zero without it.
+ */
+typedef struct engine_snapshot_options {
+    /*
+     sizeof(engine_snapshot_options), so that the struct can grow.
+     */
+    size_t struct_size;
+    /*
+     ENGINE_SNAPSHOT_ flags, or-ed together.
+     */
+    uint64_t flags;
+    /*
+     The version, with ENGINE_SNAPSHOT_AT_VERSION.
+     */
+    uint64_t version;
+    /*
+     The latest version that the catalog ratified, with
+     ENGINE_SNAPSHOT_WITH_CATALOG.
+     */
+    uint64_t catalog_version;
+    /*
+     The ratified commits that the catalog knows of, oldest first, without a
+     gap, up to catalog_version at the most: with
+     ENGINE_SNAPSHOT_WITH_CATALOG. They count in place of what is published.
+     All of it is copied.
+     */
+    const struct engine_catalog_commit *catalog_commits;
+    /*
+     How many items catalog_commits has; 0 if all are published.
+     */
+    size_t catalog_commits_len;
+} engine_snapshot_options;
 
 /*
  A borrowed string: UTF-8, and NUL-terminated as well (the NUL is not
@@ -736,6 +821,38 @@ enum engine_status engine_snapshot_open(const struct engine *engine,
 enum engine_status engine_snapshot_open_at(const struct engine *engine,
                                            const char *table,
                                            uint64_t version,
+                                           struct engine_snapshot **out,
+                                           struct engine_error *error);
+
+/*
+ Opens the version of a table that the options say; else as
+ engine_snapshot_open. options may be NULL for the latest.
+
+ ENGINE_STATUS_NOT_FOUND also: there is no such version, or the log no
+ longer reaches back to it. ENGINE_STATUS_INVALID_ARGUMENT: the catalog's
+ commits have a gap or go beyond its version, a name is none of a staged
+ commit, or a field is set without its flag.
+ */
+enum engine_status engine_snapshot_open_with(const struct engine *engine,
+                                             const char *table,
+                                             const struct engine_snapshot_options *options,
+                                             struct engine_snapshot **out,
+                                             struct engine_error *error);
+
+/*
+ Opens the same table as it is now: its latest version, or the one that the
+ options say. options may be NULL.
+
+ *out is a new handle that equals one of engine_snapshot_open, whether there
+ is a new version or not; engine_snapshot_version tells. It costs what is new
+ in the log. The old snapshot stays as it is, with its strings and streams,
+ and both are to be freed. A catalog-managed table needs what its catalog
+ says now.
+
+ It fails as engine_snapshot_open_with; the old snapshot is not affected.
+ */
+enum engine_status engine_snapshot_refresh(const struct engine_snapshot *snapshot,
+                                           const struct engine_snapshot_options *options,
                                            struct engine_snapshot **out,
                                            struct engine_error *error);
 

@@ -239,6 +239,7 @@ struct ScanOptions {
     std::uint64_t window_units = 0;
     std::uint64_t batch_rows = 0;
     bool last_action_wins = false;
+    bool disagreements_warn = false;
 
     ScanOptions() = default;
     ScanOptions(std::initializer_list<std::string> names) : columns(names) {}
@@ -263,6 +264,26 @@ private:
     detail::Handle<engine_scan, engine_scan_free> handle_;
 };
 
+/* A ratified commit, as the catalog of a catalog-managed table knows it: staged
+ * with a name, inline with content, published with neither. */
+struct CatalogCommit {
+    std::uint64_t version = 0;
+    std::optional<std::string> staged_name = {};
+    std::optional<std::string> content = {};
+};
+
+/* What the catalog of a catalog-managed table says. */
+struct Catalog {
+    std::uint64_t version = 0;
+    std::vector<CatalogCommit> commits = {};
+};
+
+/* Which version of a table; what is left alone is the latest. */
+struct SnapshotOptions {
+    std::optional<std::uint64_t> version = {};
+    std::optional<Catalog> catalog = {};
+};
+
 /* What an application last committed. */
 struct Txn {
     std::string_view app_id;
@@ -278,9 +299,58 @@ struct PropertyValue {
     std::string_view text;
 };
 
+namespace detail {
+
+/* Options for C, which point into those they are made of. */
+class COptions {
+public:
+    explicit COptions(const SnapshotOptions& options) {
+        c_.struct_size = sizeof c_;
+        if (options.version) {
+            c_.flags |= ENGINE_SNAPSHOT_AT_VERSION;
+            c_.version = *options.version;
+        }
+        if (!options.catalog) return;
+        for (const CatalogCommit& commit : options.catalog->commits) {
+            engine_catalog_commit c{};
+            c.version = commit.version;
+            if (commit.staged_name) c.staged_name = c_str(*commit.staged_name);
+            if (commit.content) {
+                c.content = commit.content->data();
+                c.content_len = commit.content->size();
+            }
+            commits_.push_back(c);
+        }
+        c_.flags |= ENGINE_SNAPSHOT_WITH_CATALOG;
+        c_.catalog_version = options.catalog->version;
+        c_.catalog_commits = commits_.data();
+        c_.catalog_commits_len = commits_.size();
+    }
+    COptions(const COptions&) = delete;
+    COptions& operator=(const COptions&) = delete;
+
+    const engine_snapshot_options* get() const noexcept { return &c_; }
+
+private:
+    engine_snapshot_options c_{};
+    std::vector<engine_catalog_commit> commits_;
+};
+
+}  // namespace detail
+
 /* One version of one table. */
 class Snapshot {
 public:
+    /* The same table as it is now, or as the options say, for the price of what
+     * is new. This one stays as it is. */
+    Snapshot refresh(const SnapshotOptions& options = {}) const {
+        const detail::COptions c(options);
+        engine_snapshot* snapshot = nullptr;
+        engine_error error;
+        detail::check(engine_snapshot_refresh(handle_.get(), c.get(), &snapshot, &error), error);
+        return Snapshot(snapshot);
+    }
+
     std::uint64_t version() const noexcept { return engine_snapshot_version(handle_.get()); }
 
     std::chrono::milliseconds timestamp() const {
@@ -455,7 +525,8 @@ public:
         c.window_bytes = options.window_bytes;
         c.window_units = options.window_units;
         c.batch_rows = options.batch_rows;
-        c.flags = options.last_action_wins ? ENGINE_SCAN_LAST_ACTION_WINS : 0;
+        if (options.last_action_wins) c.flags |= ENGINE_SCAN_LAST_ACTION_WINS;
+        if (options.disagreements_warn) c.flags |= ENGINE_SCAN_DISAGREEMENTS_WARN;
         engine_scan* scan = nullptr;
         engine_error error;
         detail::check(engine_scan_new(handle_.get(), &c, &scan, &error), error);
@@ -491,11 +562,14 @@ public:
     Engine() : Engine(nullptr) {}
     explicit Engine(const engine_options& options) : Engine(&options) {}
 
-    /* The latest version. */
-    Snapshot open(const std::string& table) const {
+    /* The latest version, or the one that the options say. */
+    Snapshot open(const std::string& table, const SnapshotOptions& options = {}) const {
+        const detail::COptions c(options);
         engine_snapshot* snapshot = nullptr;
         engine_error error;
-        detail::check(engine_snapshot_open(handle_.get(), detail::c_str(table), &snapshot, &error), error);
+        detail::check(
+            engine_snapshot_open_with(handle_.get(), detail::c_str(table), c.get(), &snapshot, &error),
+            error);
         return Snapshot(snapshot);
     }
 

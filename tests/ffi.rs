@@ -65,6 +65,9 @@ programs! {
     a_failure_has_a_status_a_text_and_no_handle:
         "errors.c" with "none" with "corrupt" with "unsupported";
     a_snapshot_says_what_is_in_the_log: "snapshot.c";
+    a_snapshot_is_kept_up_to_date: "refresh.c" with "growing";
+    a_catalog_says_which_commits_count: "catalog.c" with "catalog_managed";
+    a_disagreement_is_an_error_or_a_warning: "disagreement.c" with "disagreeing";
     a_stream_is_cancelled_from_another_thread: "cancel.c";
     misuse_is_an_error: "misuse.c";
     many_threads_read_many_streams: "threads.c";
@@ -342,6 +345,12 @@ const LATER_TXN: &str = r#"{"txn":{"appId":"counter","version":7}}"#;
 const CLUSTERING: &str = r#"{"domainMetadata":{"domain":"delta.clustering","configuration":"{\"clusteringColumns\":[[\"id\"],[\"place\",\"city\"]]}","removed":false}}"#;
 const ROW_TRACKING: &str = r#"{"domainMetadata":{"domain":"delta.rowTracking","configuration":"{\"rowIdHighWaterMark\":2999}","removed":false}}"#;
 
+/// Of a table whose commits only its catalog knows.
+const CATALOG_PROTOCOL: &str = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["catalogManaged"],"writerFeatures":["catalogManaged","inCommitTimestamp"]}}"#;
+const CATALOG_METADATA: &str = r#"{"metaData":{"id":"c","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[]}","partitionColumns":[],"configuration":{"delta.enableInCommitTimestamps":"true"}}}"#;
+/// The name that `catalog.c` has of it.
+const STAGED: &str = "00000000000000000001.3a0d65cd-4056-49b8-937b-95f9e3ee90e5.json";
+
 fn path_of(commit: usize, i: usize) -> String {
     format!("day=2024-01-0{}/part-{i:05}.parquet", commit + 1)
 }
@@ -407,6 +416,26 @@ impl Tables {
         let last = format!("{}{ROW_TRACKING}\n{}", adds(2), removes());
         tables.write("good", &[&first, &second, &last]);
         tables.write_beside("good", "00000000000000000002.crc", &checksum());
+        tables.write("growing", &[&first]);
+        tables.write("disagreeing", &[&first]);
+        let counts_one = r#"{"tableSizeBytes":1000,"numFiles":1,"numMetadata":1,"numProtocol":1}"#;
+        tables.write_beside("disagreeing", "00000000000000000000.crc", counts_one);
+        let one_file = |name: &str, time: u64| {
+            format!(
+                r#"{{"add":{{"path":"{name}","partitionValues":{{}},"size":1,"modificationTime":{time},"dataChange":true}}}}"#
+            )
+        };
+        let timestamp = |ms: u64| format!(r#"{{"commitInfo":{{"inCommitTimestamp":{ms}}}}}"#);
+        let (published, staged) = (
+            format!(
+                "{}\n{CATALOG_PROTOCOL}\n{CATALOG_METADATA}\n{}\n",
+                timestamp(1_700_000_000_000),
+                one_file("published.parquet", 1)
+            ),
+            format!("{}\n{}\n", timestamp(1_700_000_001_000), one_file("staged.parquet", 2)),
+        );
+        tables.write("catalog_managed", &[&published]);
+        tables.write_beside("catalog_managed", &format!("_staged_commits/{STAGED}"), &staged);
         tables.write("lying_hint", &[&first]);
         tables.write_beside("lying_hint", "_last_checkpoint", r#"{"version":50,"size":3}"#);
         tables.write("corrupt", &[&first, "{\"add\":{\"path\":\"x\"\n"]);

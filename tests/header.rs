@@ -3,11 +3,12 @@
 use std::path::Path;
 
 /// The files of `src/ffi` that export something, in the header's order.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "status.rs",
     "text.rs",
     "input.rs",
     "engine.rs",
+    "open.rs",
     "snapshot.rs",
     "look_up.rs",
     "scan.rs",

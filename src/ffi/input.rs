@@ -37,6 +37,43 @@ pub(super) unsafe fn text<'a>(text: *const c_char, what: &str) -> Result<&'a str
     })
 }
 
+/// The `len` items at `items`; none for NULL. `what` names them in messages.
+///
+/// # Safety
+/// `items` is NULL, or points to `len` values of `T` that live and do not change
+/// as long as `'a`.
+pub(super) unsafe fn array<'a, T>(
+    items: *const T,
+    len: usize,
+    len_max: usize,
+    what: &str,
+) -> Result<&'a [T]> {
+    if items.is_null() && len != 0 {
+        return Err(Error::invalid(format!("{what} is NULL, but {what}_len is {len}")));
+    }
+    if len > len_max {
+        return Err(Error::invalid(format!("{what}_len is {len}, more than {len_max}")));
+    }
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if !items.is_aligned() {
+        return Err(Error::invalid(format!("{what} is not aligned")));
+    }
+    // SAFETY: the caller says that `len` items are there for long enough; that
+    // they are aligned was just checked, and the limits keep them below
+    // isize::MAX bytes.
+    Ok(unsafe { std::slice::from_raw_parts(items, len) })
+}
+
+/// Refuses `flags` that have a bit beside those of `known`.
+pub(super) fn flags(flags: u64, known: u64) -> Result<()> {
+    match flags & !known {
+        0 => Ok(()),
+        _ => Err(Error::invalid(format!("flags has a bit that means nothing: {flags:#x}"))),
+    }
+}
+
 /// A struct whose first field is `size_t struct_size`.
 ///
 /// # Safety
@@ -230,6 +267,26 @@ mod tests {
             // SAFETY: `words` has 40 bytes, more than `size`.
             unsafe { write_struct(words.as_mut_ptr().cast::<Options>(), &value) }.unwrap();
             assert_eq!(words, expected);
+        }
+    }
+
+    #[test]
+    fn an_array_is_refused_before_it_is_read() {
+        let words = [5u64, 6];
+        let (items, null) = (words.as_ptr(), std::ptr::null::<u64>());
+        let odd = items.wrapping_byte_add(1);
+        // SAFETY: what is accepted has no more items than `words`.
+        let read = |items, len| unsafe { array(items, len, 3, "words") };
+        assert_eq!(read(items, 2).unwrap(), words);
+        assert_eq!((read(null, 0).unwrap(), read(odd, 0).unwrap()), (&[][..], &[][..]));
+        for (items, len, found) in [
+            (null, 1, "words is NULL, but words_len is 1"),
+            (items, 4, "words_len is 4, more than 3"),
+            (items, usize::MAX, "more than 3"),
+            (odd, 1, "words is not aligned"),
+        ] {
+            let e = read(items, len).unwrap_err();
+            assert!(e.message().contains(found), "{e}");
         }
     }
 

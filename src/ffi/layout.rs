@@ -13,6 +13,7 @@ use super::look_up::{
     engine_file_statistics, engine_origin, engine_property_kind, engine_property_value,
     engine_source, engine_source_kind, engine_txn,
 };
+use super::open::{engine_catalog_commit, engine_snapshot_options};
 use super::scan::engine_scan_options;
 use super::snapshot::engine_protocol;
 use super::status::{engine_error, engine_status};
@@ -35,6 +36,22 @@ layout!(engine_str: 16, data: 0, len: 8);
 layout!(engine_property: 32, key: 0, value: 16);
 layout!(engine_column_path: 16, names: 0, names_len: 8);
 layout!(engine_options: 40, struct_size: 0, threads: 8, window_bytes: 16, on_event: 24, user_data: 32);
+layout!(
+    engine_catalog_commit: 32,
+    version: 0,
+    staged_name: 8,
+    content: 16,
+    content_len: 24,
+);
+layout!(
+    engine_snapshot_options: 48,
+    struct_size: 0,
+    flags: 8,
+    version: 16,
+    catalog_version: 24,
+    catalog_commits: 32,
+    catalog_commits_len: 40,
+);
 layout!(
     engine_protocol: 24,
     min_reader_version: 0,

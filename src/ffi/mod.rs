@@ -26,6 +26,7 @@ mod handle;
 mod input;
 mod layout;
 mod look_up;
+mod open;
 mod scan;
 mod snapshot;
 mod status;

@@ -17,6 +17,13 @@ use crate::snapshot::Snapshot;
 /// Without it such a commit is ENGINE_STATUS_CORRUPT_LOG.
 pub const ENGINE_SCAN_LAST_ACTION_WINS: u64 = 1;
 
+/// A flag of engine_scan_options: where a complete listing disagrees with what
+/// the table itself says of this version (its checksum: number and bytes of the
+/// files, protocol and metadata; or what is said of its checkpoint), that is an
+/// event of level warning. Without it the stream ends with
+/// ENGINE_STATUS_CORRUPT_LOG in place of its end.
+pub const ENGINE_SCAN_DISAGREEMENTS_WARN: u64 = 2;
+
 /// The most columns that a caller may name.
 const COLUMNS_MAX: usize = 1024;
 
@@ -117,25 +124,19 @@ unsafe fn column_names<'a>(
     columns: *const *const c_char,
     len: usize,
 ) -> Result<Option<Vec<&'a str>>> {
+    // SAFETY: as the caller says.
+    let names = unsafe { input::array(columns, len, COLUMNS_MAX, "columns") }?;
     if columns.is_null() {
-        if len != 0 {
-            return Err(Error::invalid(format!("columns is NULL, but columns_len is {len}")));
-        }
         return Ok(None);
     }
-    if len == 0 || len > COLUMNS_MAX || !columns.is_aligned() {
-        return Err(Error::invalid(format!(
-            "columns must be an array of 1 to {COLUMNS_MAX} names; columns_len is {len}"
-        )));
+    if names.is_empty() {
+        return Err(Error::invalid("columns_len is 0, but columns is not NULL"));
     }
-    // SAFETY: the caller says that `len` pointers are there; the alignment was
-    // just checked; the slice is dropped before this call returns.
-    let columns = unsafe { std::slice::from_raw_parts(columns, len) };
     let name = |(i, &name): (usize, &*const c_char)| {
         // SAFETY: NULL or a C string that lives long enough, as the caller says.
         unsafe { input::text(name, &format!("name in columns[{i}]")) }
     };
-    columns.iter().enumerate().map(name).collect::<Result<Vec<_>>>().map(Some)
+    names.iter().enumerate().map(name).collect::<Result<Vec<_>>>().map(Some)
 }
 
 fn build(
@@ -159,11 +160,14 @@ fn build(
     if let Some(rows) = input::count(options.batch_rows, "batch_rows")? {
         scan = scan.batch_rows(rows);
     }
-    match options.flags {
-        0 => Ok(scan),
-        ENGINE_SCAN_LAST_ACTION_WINS => Ok(scan.last_action_wins()),
-        flags => Err(Error::invalid(format!("flags has a bit that means nothing: {flags:#x}"))),
+    input::flags(options.flags, ENGINE_SCAN_LAST_ACTION_WINS | ENGINE_SCAN_DISAGREEMENTS_WARN)?;
+    if options.flags & ENGINE_SCAN_LAST_ACTION_WINS != 0 {
+        scan = scan.last_action_wins();
     }
+    if options.flags & ENGINE_SCAN_DISAGREEMENTS_WARN != 0 {
+        scan = scan.disagreements_warn();
+    }
+    Ok(scan)
 }
 
 /// Frees a scan. Its streams stay usable. NULL is allowed.

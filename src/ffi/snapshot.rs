@@ -8,7 +8,6 @@ use std::mem::MaybeUninit;
 
 use arrow::ffi::FFI_ArrowSchema;
 
-use super::engine::engine;
 use super::handle::{self, Handle, object};
 use super::input;
 use super::look_up::LookedUp;
@@ -60,7 +59,7 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    fn new(snapshot: Snapshot) -> Self {
+    pub(super) fn new(snapshot: Snapshot) -> Self {
         fn texts(strings: &[String]) -> Vec<Text> {
             strings.iter().map(|s| Text::new(s)).collect()
         }
@@ -82,53 +81,6 @@ impl Opened {
             snapshot,
         }
     }
-}
-
-/// Opens the latest version of a table.
-///
-/// table is a path or a file:// URL, UTF-8, of at most 64 KiB. The log is
-/// listed and read as far as the protocol and the metadata need; the live
-/// files are read by a scan. On success *out is the snapshot, to be freed with
-/// engine_snapshot_free. On failure *out is NULL.
-///
-/// ENGINE_STATUS_NOT_FOUND: there is no table. ENGINE_STATUS_UNSUPPORTED: it
-/// needs a feature this library does not read; the message names it.
-/// ENGINE_STATUS_CORRUPT_LOG, ENGINE_STATUS_STORAGE: the message names the file.
-#[unsafe(no_mangle)]
-pub extern "C" fn engine_snapshot_open(
-    engine: Option<&engine>,
-    table: *const c_char,
-    out: Option<&mut MaybeUninit<*mut engine_snapshot>>,
-    error: Option<&mut MaybeUninit<engine_error>>,
-) -> engine_status {
-    produce(out, std::ptr::null_mut(), error, || {
-        // SAFETY: NULL, or a C string that lives during the call: the header
-        // asks for it.
-        let table = unsafe { input::text(table, "table") }?;
-        handle::on(engine, |engine| Ok(handle::new(Opened::new(engine.snapshot(table)?))))
-    })
-}
-
-/// Opens one version of a table; else as engine_snapshot_open.
-///
-/// ENGINE_STATUS_NOT_FOUND also: there is no such version, or the log no
-/// longer reaches back to it.
-#[unsafe(no_mangle)]
-pub extern "C" fn engine_snapshot_open_at(
-    engine: Option<&engine>,
-    table: *const c_char,
-    version: u64,
-    out: Option<&mut MaybeUninit<*mut engine_snapshot>>,
-    error: Option<&mut MaybeUninit<engine_error>>,
-) -> engine_status {
-    produce(out, std::ptr::null_mut(), error, || {
-        // SAFETY: NULL, or a C string that lives during the call: the header
-        // asks for it.
-        let table = unsafe { input::text(table, "table") }?;
-        handle::on(engine, |engine| {
-            Ok(handle::new(Opened::new(engine.snapshot_at(table, version)?)))
-        })
-    })
 }
 
 /// Frees a snapshot, and with it the strings it lent. Its scans and streams

@@ -51,6 +51,19 @@ pub enum CatalogCommit {
     Published(u64),
 }
 
+impl CatalogCommit {
+    /// Its version; `None` where it is [`Staged`](Self::Staged) and its name is
+    /// none of a staged commit.
+    pub fn version(&self) -> Option<u64> {
+        match self {
+            CatalogCommit::Staged(name) => Some(path::staged_commit(name)?.0),
+            CatalogCommit::Inline { version, .. } | CatalogCommit::Published(version) => {
+                Some(*version)
+            }
+        }
+    }
+}
+
 impl Engine {
     /// Opens the table at `table`, a path or a `file://` URL: the builder says
     /// which version.
