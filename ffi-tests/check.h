@@ -63,4 +63,18 @@ static inline int64_t count_files(const engine_snapshot *snapshot) {
     return files;
 }
 
+/* Whether a column has nothing in a row. */
+static inline int is_null(const struct ArrowArray *column, int64_t row) {
+    const uint8_t *validity = column->buffers[0];
+    const int64_t i = column->offset + row;
+    return validity != NULL && !(validity[i / 8] >> (i % 8) & 1);
+}
+
+/* The text of a utf8 column (validity, offsets, bytes) in a row; no NUL ends it. */
+static inline const char *text_at(const struct ArrowArray *column, int64_t row, int *len) {
+    const int32_t *at = (const int32_t *)column->buffers[1] + column->offset + row;
+    *len = (int)(at[1] - at[0]);
+    return (const char *)column->buffers[2] + at[0];
+}
+
 #endif

@@ -101,7 +101,7 @@ FIELD(engine_origin, compactions, 96);
 FIELD(engine_origin, files_read, 104);
 FIELD(engine_origin, bytes_read, 112);
 
-SIZE(engine_scan_options, 64);
+SIZE(engine_scan_options, 80);
 FIELD(engine_scan_options, struct_size, 0);
 FIELD(engine_scan_options, columns, 8);
 FIELD(engine_scan_options, columns_len, 16);
@@ -110,6 +110,8 @@ FIELD(engine_scan_options, window_bytes, 32);
 FIELD(engine_scan_options, window_units, 40);
 FIELD(engine_scan_options, batch_rows, 48);
 FIELD(engine_scan_options, flags, 56);
+FIELD(engine_scan_options, action_kinds, 64);
+FIELD(engine_scan_options, action_kinds_len, 72);
 
 SIZE(engine_progress, 72);
 FIELD(engine_progress, struct_size, 0);

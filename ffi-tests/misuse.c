@@ -58,6 +58,10 @@ static void null_is_an_error(const engine *engine, const engine_snapshot *snapsh
     CHECK(engine_scan_new(snapshot, NULL, NULL, &error) == invalid);
     CHECK(engine_scan_files(NULL, &a_stream, &error) == invalid && a_stream == NULL);
     CHECK(engine_scan_files(scan, NULL, &error) == invalid);
+    CHECK(engine_scan_changes(NULL, 0, &a_stream, &error) == invalid && a_stream == NULL);
+    CHECK(engine_scan_changes(scan, 0, NULL, &error) == invalid);
+    CHECK(engine_scan_actions(NULL, 0, 0, &a_stream, &error) == invalid && a_stream == NULL);
+    CHECK(engine_scan_actions(scan, 0, 0, NULL, &error) == invalid);
     CHECK(engine_stream_schema(NULL, &schema, &error) == invalid);
     CHECK(engine_next_batch(NULL, &batch, &error) == invalid && batch.release == NULL);
     CHECK(engine_next_batch(stream, NULL, &error) == invalid);
@@ -234,6 +238,10 @@ static void a_scan_checks_its_options(const engine_snapshot *snapshot) {
     CHECK(strstr(error.message, "not UTF-8") != NULL);
     options.columns = NULL;
     options.columns_len = 0;
+    options.action_kinds_len = 1;
+    CHECK(engine_scan_new(snapshot, &options, &scan, &error) == invalid);
+    CHECK(strstr(error.message, "action_kinds is NULL") != NULL);
+    options.action_kinds_len = 0;
     options.threads = INT64_MIN;
     CHECK(engine_scan_new(snapshot, &options, &scan, &error) == invalid);
 }

@@ -77,6 +77,18 @@ static void run(const std::string& table, std::size_t live_files) {
     check(!files.next(), "after the end, the end");
     check(files.progress().rows_delivered == live_files, "progress");
 
+    // What happened between two versions, and in some commits.
+    rows = 0;
+    BatchStream changes = snapshot.scan({"change", "path"}).changes_since(1);
+    for (auto& batch : changes) rows += batch.rows();
+    check(rows == 1000 + 250, "changes");
+    ScanOptions txns;
+    txns.action_kinds = {"txn"};
+    rows = 0;
+    BatchStream actions = snapshot.scan(txns).actions(0, 2);
+    for (auto& batch : actions) rows += batch.rows();
+    check(rows == 2, "actions");
+
     // A batch can be moved out of the loop, and outlives everything.
     std::vector<Batch> kept;
     {

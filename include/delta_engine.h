@@ -671,9 +671,9 @@ typedef struct engine_scan_options {
      */
     size_t struct_size;
     /*
-     Names of the columns that a batch of live files shall have, in that
-     order; NULL is the first seven that engine_scan_files lists. The names
-     are copied; what is not named is not decoded.
+     Names of the columns that a batch shall have, in that order; NULL is the
+     first seven that engine_scan_files lists, with a few more in the other
+     streams. The names are copied; what is not named is not decoded.
      */
     const char *const *columns;
     /*
@@ -706,6 +706,15 @@ typedef struct engine_scan_options {
      ENGINE_SCAN_ flags, or-ed together.
      */
     uint64_t flags;
+    /*
+     Names of the actions that engine_scan_actions shall have; NULL is all
+     that it lists. The names are copied; what is not named is not decoded.
+     */
+    const char *const *action_kinds;
+    /*
+     How many names action_kinds has.
+     */
+    size_t action_kinds_len;
 } engine_scan_options;
 
 /*
@@ -1092,7 +1101,8 @@ enum engine_status engine_snapshot_origin(const struct engine_snapshot *snapshot
 
  ENGINE_STATUS_INVALID_ARGUMENT: there is no column of that name, or it
  appears twice; a number or a flag is out of range; a field is set that this
- version of the library does not have.
+ version of the library does not have. Where the columns are those of another
+ stream than engine_scan_files, the start of a stream looks at them.
  */
 enum engine_status engine_scan_new(const struct engine_snapshot *snapshot,
                                    const struct engine_scan_options *options,
@@ -1128,10 +1138,77 @@ void engine_scan_free(struct engine_scan *scan);
 
  On success *out is the stream, to be freed with engine_stream_free. On
  failure *out is NULL.
+
+ ENGINE_STATUS_INVALID_ARGUMENT: the scan names a column that such a stream
+ does not have.
  */
 enum engine_status engine_scan_files(const struct engine_scan *scan,
                                      struct engine_stream **out,
                                      struct engine_error *error);
+
+/*
+ Starts a stream of what brings the live files of base_version to those of
+ the scan's snapshot, for a host that keeps a list of them: ffi-tests/changes.c
+ does so. One row for each logical file that the commits between speak of, its
+ newest action. No key comes twice, so rows may be applied in any order. A
+ logical file is a path, percent-decoded, together with its deletion vector's
+ storage type, path or inline text, and offset. A file whose deletion vector
+ was replaced is a remove of the old one and an add of the new one. The
+ columns are those of engine_scan_files, null in a remove that does not have
+ them, and:
+
+ - change, u: add or remove. The file of an add may be in the list already:
+   then the row takes its place. That of a remove need not be in it
+ - version, l: the version whose commit holds the action
+ - deletion_timestamp, tsm:UTC: when the file was removed
+ - extended_file_metadata, b: of a remove, as the log has it
+
+ Without columns of the scan's it has change, then those that a listing has.
+ With the snapshot's own version for base_version it is empty.
+
+ On success *out is the stream, to be freed with engine_stream_free. On
+ failure *out is NULL.
+
+ ENGINE_STATUS_NOT_FOUND: the log no longer reaches back to base_version; list
+ the files anew. ENGINE_STATUS_INVALID_ARGUMENT: base_version is newer than
+ the snapshot, or the scan names a column that such a stream does not have.
+ */
+enum engine_status engine_scan_changes(const struct engine_scan *scan,
+                                       uint64_t base_version,
+                                       struct engine_stream **out,
+                                       struct engine_error *error);
+
+/*
+ Starts a stream of the actions in the commits from first_version to
+ last_version, the oldest commit first, each commit's in the order of its
+ lines: the log's side of a change data feed. Every action is a row, as its
+ commit says it; nothing is reconciled. The columns are those of
+ engine_scan_files, null where the action does not have them, path too, and:
+
+ - version, l: the commit's version
+ - action, u: add, remove, cdc, metaData, protocol, txn, domainMetadata or
+   commitInfo; action_kinds of engine_scan_options chooses some
+ - deletion_timestamp, tsm:UTC: of a remove
+ - extended_file_metadata, b: of a remove
+ - json, u: of an action that is none of the first three, the object that the
+   log has under its name, to the byte
+
+ Without columns of the scan's it has version and action, then those that a
+ listing has, then data_change and json. It is empty where first_version is
+ after last_version.
+
+ On success *out is the stream, to be freed with engine_stream_free. On
+ failure *out is NULL.
+
+ ENGINE_STATUS_NOT_FOUND: the log no longer reaches back to first_version.
+ ENGINE_STATUS_INVALID_ARGUMENT: last_version is newer than the snapshot; the
+ scan names a column, or a kind of action, that does not exist.
+ */
+enum engine_status engine_scan_actions(const struct engine_scan *scan,
+                                       uint64_t first_version,
+                                       uint64_t last_version,
+                                       struct engine_stream **out,
+                                       struct engine_error *error);
 
 /*
  The schema of the stream's batches: a struct with one child for each

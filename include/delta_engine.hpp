@@ -139,7 +139,7 @@ public:
 /* A stream in the form that other Arrow libraries import. */
 class ArrowStream : public detail::Arrow<ArrowArrayStream> {};
 
-/* Batches of live files. One thread at a time may ask for the next one. */
+/* Batches of rows. One thread at a time may ask for the next one. */
 class BatchStream {
 public:
     /* The next batch, or nothing at the end. */
@@ -240,6 +240,8 @@ struct ScanOptions {
     std::uint64_t batch_rows = 0;
     bool last_action_wins = false;
     bool disagreements_warn = false;
+    /* Of Scan::actions alone. */
+    std::vector<std::string> action_kinds;
 
     ScanOptions() = default;
     ScanOptions(std::initializer_list<std::string> names) : columns(names) {}
@@ -253,6 +255,23 @@ public:
         engine_stream* stream = nullptr;
         engine_error error;
         detail::check(engine_scan_files(handle_.get(), &stream, &error), error);
+        return BatchStream(stream);
+    }
+
+    /* What brings the live files of an older version to those of this one. */
+    BatchStream changes_since(std::uint64_t base_version) const {
+        engine_stream* stream = nullptr;
+        engine_error error;
+        detail::check(engine_scan_changes(handle_.get(), base_version, &stream, &error), error);
+        return BatchStream(stream);
+    }
+
+    /* The actions of the commits from first to last, both included. */
+    BatchStream actions(std::uint64_t first_version, std::uint64_t last_version) const {
+        engine_stream* stream = nullptr;
+        engine_error error;
+        detail::check(
+            engine_scan_actions(handle_.get(), first_version, last_version, &stream, &error), error);
         return BatchStream(stream);
     }
 
@@ -515,12 +534,14 @@ public:
     }
 
     Scan scan(const ScanOptions& options = {}) const {
-        std::vector<const char*> names;
-        for (const std::string& name : options.columns) names.push_back(detail::c_str(name));
+        const std::vector<const char*> columns = c_strs(options.columns);
+        const std::vector<const char*> kinds = c_strs(options.action_kinds);
         engine_scan_options c{};
         c.struct_size = sizeof c;
-        c.columns = names.empty() ? nullptr : names.data();
-        c.columns_len = names.size();
+        c.columns = columns.empty() ? nullptr : columns.data();
+        c.columns_len = columns.size();
+        c.action_kinds = kinds.empty() ? nullptr : kinds.data();
+        c.action_kinds_len = kinds.size();
         c.threads = options.threads;
         c.window_bytes = options.window_bytes;
         c.window_units = options.window_units;
@@ -541,6 +562,11 @@ private:
 
     static std::string_view text(engine_str text) {
         return text.data == nullptr ? std::string_view() : std::string_view(text.data, text.len);
+    }
+    static std::vector<const char*> c_strs(const std::vector<std::string>& names) {
+        std::vector<const char*> pointers;
+        for (const std::string& name : names) pointers.push_back(detail::c_str(name));
+        return pointers;
     }
     static bool found(engine_status status, const engine_error& error) {
         if (status == ENGINE_STATUS_NOT_FOUND) return false;

@@ -66,6 +66,8 @@ programs! {
         "errors.c" with "none" with "corrupt" with "unsupported";
     a_snapshot_says_what_is_in_the_log: "snapshot.c";
     a_snapshot_is_kept_up_to_date: "refresh.c" with "growing";
+    a_list_of_files_is_kept_up_to_date: "changes.c" with "changing" with "cleaned_up";
+    each_commit_says_what_it_did: "actions.c";
     a_catalog_says_which_commits_count: "catalog.c" with "catalog_managed";
     a_disagreement_is_an_error_or_a_warning: "disagreement.c" with "disagreeing";
     a_stream_is_cancelled_from_another_thread: "cancel.c";
@@ -345,6 +347,11 @@ const LATER_TXN: &str = r#"{"txn":{"appId":"counter","version":7}}"#;
 const CLUSTERING: &str = r#"{"domainMetadata":{"domain":"delta.clustering","configuration":"{\"clusteringColumns\":[[\"id\"],[\"place\",\"city\"]]}","removed":false}}"#;
 const ROW_TRACKING: &str = r#"{"domainMetadata":{"domain":"delta.rowTracking","configuration":"{\"rowIdHighWaterMark\":2999}","removed":false}}"#;
 
+/// Of a table that may have deletion vectors and V2 checkpoints.
+const NEWER_PROTOCOL: &str = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["deletionVectors","v2Checkpoint"],"writerFeatures":["deletionVectors","v2Checkpoint"]}}"#;
+const V2_CHECKPOINT: &str =
+    "00000000000000000002.checkpoint.3a0d65cd-4056-49b8-937b-95f9e3ee90e5.json";
+
 /// Of a table whose commits only its catalog knows.
 const CATALOG_PROTOCOL: &str = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["catalogManaged"],"writerFeatures":["catalogManaged","inCommitTimestamp"]}}"#;
 const CATALOG_METADATA: &str = r#"{"metaData":{"id":"c","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[]}","partitionColumns":[],"configuration":{"delta.enableInCommitTimestamps":"true"}}}"#;
@@ -368,6 +375,13 @@ fn adds(commit: usize) -> String {
         .unwrap();
     }
     lines
+}
+
+/// The add of a small file.
+fn add_of(path: &str, time: u64) -> String {
+    format!(
+        r#"{{"add":{{"path":"{path}","partitionValues":{{}},"size":1,"modificationTime":{time},"dataChange":true}}}}"#
+    )
 }
 
 /// What the writer of the good table's version 2 counted.
@@ -420,19 +434,23 @@ impl Tables {
         tables.write("disagreeing", &[&first]);
         let counts_one = r#"{"tableSizeBytes":1000,"numFiles":1,"numMetadata":1,"numProtocol":1}"#;
         tables.write_beside("disagreeing", "00000000000000000000.crc", counts_one);
-        let one_file = |name: &str, time: u64| {
-            format!(
-                r#"{{"add":{{"path":"{name}","partitionValues":{{}},"size":1,"modificationTime":{time},"dataChange":true}}}}"#
-            )
-        };
         let timestamp = |ms: u64| format!(r#"{{"commitInfo":{{"inCommitTimestamp":{ms}}}}}"#);
+        tables.write("changing", &[&format!("{NEWER_PROTOCOL}\n{METADATA}\n{}", adds(0))]);
+        // Its commits up to the checkpoint are gone.
+        let checkpoint = format!(
+            "{{\"checkpointMetadata\":{{\"version\":2}}}}\n{NEWER_PROTOCOL}\n{METADATA}\n{}\n",
+            add_of("old.parquet", 1)
+        );
+        let after = add_of("new.parquet", 2);
+        tables.write_beside("cleaned_up", V2_CHECKPOINT, &checkpoint);
+        tables.write_beside("cleaned_up", "00000000000000000003.json", &after);
         let (published, staged) = (
             format!(
                 "{}\n{CATALOG_PROTOCOL}\n{CATALOG_METADATA}\n{}\n",
                 timestamp(1_700_000_000_000),
-                one_file("published.parquet", 1)
+                add_of("published.parquet", 1)
             ),
-            format!("{}\n{}\n", timestamp(1_700_000_001_000), one_file("staged.parquet", 2)),
+            format!("{}\n{}\n", timestamp(1_700_000_001_000), add_of("staged.parquet", 2)),
         );
         tables.write("catalog_managed", &[&published]);
         tables.write_beside("catalog_managed", &format!("_staged_commits/{STAGED}"), &staged);

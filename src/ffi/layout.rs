@@ -92,7 +92,7 @@ layout!(
     bytes_read: 112,
 );
 layout!(
-    engine_scan_options: 64,
+    engine_scan_options: 80,
     struct_size: 0,
     columns: 8,
     columns_len: 16,
@@ -101,6 +101,8 @@ layout!(
     window_units: 40,
     batch_rows: 48,
     flags: 56,
+    action_kinds: 64,
+    action_kinds_len: 72,
 );
 layout!(
     engine_progress: 72,

@@ -9,7 +9,7 @@ use super::snapshot::engine_snapshot;
 use super::status::{engine_error, engine_status, produce};
 use super::stream::{Stream, engine_stream};
 use crate::error::{Error, Result};
-use crate::scan::Scan;
+use crate::scan::{ACTION_COLUMNS, BatchStream, CHANGE_COLUMNS, Scan};
 use crate::snapshot::Snapshot;
 
 /// A flag of engine_scan_options: where one commit adds and removes the same
@@ -24,8 +24,8 @@ pub const ENGINE_SCAN_LAST_ACTION_WINS: u64 = 1;
 /// ENGINE_STATUS_CORRUPT_LOG in place of its end.
 pub const ENGINE_SCAN_DISAGREEMENTS_WARN: u64 = 2;
 
-/// The most columns that a caller may name.
-const COLUMNS_MAX: usize = 1024;
+/// The most columns, or kinds of action, that a caller may name.
+const NAMES_MAX: usize = 1024;
 
 /// What to read of a snapshot, and how. It does not change, and any number of
 /// threads may use it at once.
@@ -42,9 +42,9 @@ object!(engine_scan, Scan, b"d.scan..");
 pub struct engine_scan_options {
     /// sizeof(engine_scan_options), so that the struct can grow.
     pub struct_size: usize,
-    /// Names of the columns that a batch of live files shall have, in that
-    /// order; NULL is the first seven that engine_scan_files lists. The names
-    /// are copied; what is not named is not decoded.
+    /// Names of the columns that a batch shall have, in that order; NULL is the
+    /// first seven that engine_scan_files lists, with a few more in the other
+    /// streams. The names are copied; what is not named is not decoded.
     pub columns: *const *const c_char,
     /// How many names columns has.
     pub columns_len: usize,
@@ -64,6 +64,11 @@ pub struct engine_scan_options {
     pub batch_rows: u64,
     /// ENGINE_SCAN_ flags, or-ed together.
     pub flags: u64,
+    /// Names of the actions that engine_scan_actions shall have; NULL is all
+    /// that it lists. The names are copied; what is not named is not decoded.
+    pub action_kinds: *const *const c_char,
+    /// How many names action_kinds has.
+    pub action_kinds_len: usize,
 }
 
 // SAFETY: repr(C) with struct_size first.
@@ -78,10 +83,12 @@ unsafe impl SizedStruct for engine_scan_options {
         window_units: 0,
         batch_rows: 0,
         flags: 0,
+        action_kinds: std::ptr::null(),
+        action_kinds_len: 0,
     };
 }
 
-// SAFETY: integers and a raw pointer accept any bits.
+// SAFETY: integers and raw pointers accept any bits.
 unsafe impl AnyBits for engine_scan_options {}
 
 /// Makes a scan of a snapshot. It reads nothing yet.
@@ -91,7 +98,8 @@ unsafe impl AnyBits for engine_scan_options {}
 ///
 /// ENGINE_STATUS_INVALID_ARGUMENT: there is no column of that name, or it
 /// appears twice; a number or a flag is out of range; a field is set that this
-/// version of the library does not have.
+/// version of the library does not have. Where the columns are those of another
+/// stream than engine_scan_files, the start of a stream looks at them.
 #[unsafe(no_mangle)]
 pub extern "C" fn engine_scan_new(
     snapshot: Option<&engine_snapshot>,
@@ -104,37 +112,46 @@ pub extern "C" fn engine_scan_new(
         let options = unsafe { input::read_struct(options) }?;
         // SAFETY: NULL, or an array of `columns_len` C strings that lives
         // during the call: the header asks for it.
-        let columns = unsafe { column_names(options.columns, options.columns_len) }?;
+        let columns = unsafe { names(options.columns, options.columns_len, "columns") }?;
+        let (kinds, len) = (options.action_kinds, options.action_kinds_len);
+        // SAFETY: as above, of `action_kinds_len`.
+        let kinds = unsafe { names(kinds, len, "action_kinds") }?;
         handle::on(snapshot, |opened| {
-            let scan = build(&opened.snapshot, &options, columns)?;
             // A wrong name is reported here, where the caller wrote it, and
             // not by the first stream.
-            scan.files_schema()?;
+            let is_of_files =
+                |name: &&str| !CHANGE_COLUMNS.contains(name) && !ACTION_COLUMNS.contains(name);
+            let are_of_files = columns.iter().flatten().all(is_of_files);
+            let scan = build(&opened.snapshot, &options, columns, kinds)?;
+            if are_of_files {
+                scan.files_schema()?;
+            }
             Ok(handle::new(scan))
         })
     })
 }
 
-/// The names in `columns`; `None` for NULL.
+/// The names in the field `what`; `None` for NULL.
 ///
 /// # Safety
-/// `columns` is NULL, or points to `len` pointers, each of which is NULL or
+/// `items` is NULL, or points to `len` pointers, each of which is NULL or
 /// points to a C string that lives as long as `'a`.
-unsafe fn column_names<'a>(
-    columns: *const *const c_char,
+unsafe fn names<'a>(
+    items: *const *const c_char,
     len: usize,
+    what: &str,
 ) -> Result<Option<Vec<&'a str>>> {
     // SAFETY: as the caller says.
-    let names = unsafe { input::array(columns, len, COLUMNS_MAX, "columns") }?;
-    if columns.is_null() {
+    let names = unsafe { input::array(items, len, NAMES_MAX, what) }?;
+    if items.is_null() {
         return Ok(None);
     }
     if names.is_empty() {
-        return Err(Error::invalid("columns_len is 0, but columns is not NULL"));
+        return Err(Error::invalid(format!("{what}_len is 0, but {what} is not NULL")));
     }
     let name = |(i, &name): (usize, &*const c_char)| {
         // SAFETY: NULL or a C string that lives long enough, as the caller says.
-        unsafe { input::text(name, &format!("name in columns[{i}]")) }
+        unsafe { input::text(name, &format!("name in {what}[{i}]")) }
     };
     names.iter().enumerate().map(name).collect::<Result<Vec<_>>>().map(Some)
 }
@@ -143,10 +160,14 @@ fn build(
     snapshot: &Snapshot,
     options: &engine_scan_options,
     columns: Option<Vec<&str>>,
+    action_kinds: Option<Vec<&str>>,
 ) -> Result<Scan> {
     let mut scan = snapshot.scan();
     if let Some(columns) = columns {
         scan = scan.columns(columns);
+    }
+    if let Some(kinds) = action_kinds {
+        scan = scan.action_kinds(kinds);
     }
     if let Some(threads) = input::threads(options.threads)? {
         scan = scan.threads(threads);
@@ -199,13 +220,95 @@ pub extern "C" fn engine_scan_free(scan: Option<Box<engine_scan>>) {
 ///
 /// On success *out is the stream, to be freed with engine_stream_free. On
 /// failure *out is NULL.
+///
+/// ENGINE_STATUS_INVALID_ARGUMENT: the scan names a column that such a stream
+/// does not have.
 #[unsafe(no_mangle)]
 pub extern "C" fn engine_scan_files(
     scan: Option<&engine_scan>,
     out: Option<&mut MaybeUninit<*mut engine_stream>>,
     error: Option<&mut MaybeUninit<engine_error>>,
 ) -> engine_status {
+    start(scan, out, error, Scan::files)
+}
+
+/// Starts a stream of what brings the live files of base_version to those of
+/// the scan's snapshot, for a host that keeps a list of them: ffi-tests/changes.c
+/// does so. One row for each logical file that the commits between speak of, its
+/// newest action. No key comes twice, so rows may be applied in any order. A
+/// logical file is a path, percent-decoded, together with its deletion vector's
+/// storage type, path or inline text, and offset. A file whose deletion vector
+/// was replaced is a remove of the old one and an add of the new one. The
+/// columns are those of engine_scan_files, null in a remove that does not have
+/// them, and:
+///
+/// - change, u: add or remove. The file of an add may be in the list already:
+///   then the row takes its place. That of a remove need not be in it
+/// - version, l: the version whose commit holds the action
+/// - deletion_timestamp, tsm:UTC: when the file was removed
+/// - extended_file_metadata, b: of a remove, as the log has it
+///
+/// Without columns of the scan's it has change, then those that a listing has.
+/// With the snapshot's own version for base_version it is empty.
+///
+/// On success *out is the stream, to be freed with engine_stream_free. On
+/// failure *out is NULL.
+///
+/// ENGINE_STATUS_NOT_FOUND: the log no longer reaches back to base_version; list
+/// the files anew. ENGINE_STATUS_INVALID_ARGUMENT: base_version is newer than
+/// the snapshot, or the scan names a column that such a stream does not have.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_scan_changes(
+    scan: Option<&engine_scan>,
+    base_version: u64,
+    out: Option<&mut MaybeUninit<*mut engine_stream>>,
+    error: Option<&mut MaybeUninit<engine_error>>,
+) -> engine_status {
+    start(scan, out, error, |scan| scan.changes_since(base_version))
+}
+
+/// Starts a stream of the actions in the commits from first_version to
+/// last_version, the oldest commit first, each commit's in the order of its
+/// lines: the log's side of a change data feed. Every action is a row, as its
+/// commit says it; nothing is reconciled. The columns are those of
+/// engine_scan_files, null where the action does not have them, path too, and:
+///
+/// - version, l: the commit's version
+/// - action, u: add, remove, cdc, metaData, protocol, txn, domainMetadata or
+///   commitInfo; action_kinds of engine_scan_options chooses some
+/// - deletion_timestamp, tsm:UTC: of a remove
+/// - extended_file_metadata, b: of a remove
+/// - json, u: of an action that is none of the first three, the object that the
+///   log has under its name, to the byte
+///
+/// Without columns of the scan's it has version and action, then those that a
+/// listing has, then data_change and json. It is empty where first_version is
+/// after last_version.
+///
+/// On success *out is the stream, to be freed with engine_stream_free. On
+/// failure *out is NULL.
+///
+/// ENGINE_STATUS_NOT_FOUND: the log no longer reaches back to first_version.
+/// ENGINE_STATUS_INVALID_ARGUMENT: last_version is newer than the snapshot; the
+/// scan names a column, or a kind of action, that does not exist.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_scan_actions(
+    scan: Option<&engine_scan>,
+    first_version: u64,
+    last_version: u64,
+    out: Option<&mut MaybeUninit<*mut engine_stream>>,
+    error: Option<&mut MaybeUninit<engine_error>>,
+) -> engine_status {
+    start(scan, out, error, |scan| scan.actions(first_version..=last_version))
+}
+
+fn start(
+    scan: Option<&engine_scan>,
+    out: Option<&mut MaybeUninit<*mut engine_stream>>,
+    error: Option<&mut MaybeUninit<engine_error>>,
+    stream: impl FnOnce(&Scan) -> Result<BatchStream>,
+) -> engine_status {
     produce(out, std::ptr::null_mut(), error, || {
-        handle::on(scan, |scan| Ok(handle::new(Stream::of(scan.files()?))))
+        handle::on(scan, |scan| Ok(handle::new(Stream::of(stream(scan)?))))
     })
 }
