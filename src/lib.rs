@@ -110,7 +110,8 @@ pub use properties::{
 };
 pub use scan::{
     ACTION_COLUMNS, ACTION_KINDS, BatchStream, CHANGE_COLUMNS, CancelHandle, DEFAULT_FILE_COLUMNS,
-    FILE_COLUMNS, Progress, ProgressHandle, Scan,
+    DEFAULT_HISTORY_COLUMNS, FILE_COLUMNS, HISTORY_COLUMNS, HistoryOptions, Progress,
+    ProgressHandle, Scan,
 };
 pub use schema::{
     ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType, TypeChange,

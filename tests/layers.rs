@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "engine",
             "read_ahead",
             "memory",
+            "span",
             "error",
         ],
     ),

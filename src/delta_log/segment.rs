@@ -526,6 +526,20 @@ impl Outline {
         Some(first.max(*self.checkpoints.get(at)?))
     }
 
+    /// The versions of all commits; an error where one is missing among them or
+    /// after them.
+    pub(crate) fn all_commits(&self) -> Result<Range<u64>> {
+        let Some(&first) = self.commits.first() else { return Ok(self.last + 1..self.last + 1) };
+        let contiguous = self.first_without_gap().unwrap_or(self.last + 1);
+        if contiguous > first {
+            return Err(Error::corrupt(format!(
+                "{} is missing: the log has commits before it",
+                path::commit(contiguous - 1)
+            )));
+        }
+        Ok(first..self.last + 1)
+    }
+
     /// The first commit of those that lead to the last without a gap.
     fn first_without_gap(&self) -> Option<u64> {
         let newest_first = self.commits.iter().rev().copied();

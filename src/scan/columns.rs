@@ -142,6 +142,31 @@ impl Column {
     }
 }
 
+/// The columns that are asked of `stream`, by what each of `names` means among
+/// `all` that it can have.
+pub(super) fn named<C: PartialEq>(
+    names: &[&str],
+    stream: &str,
+    all: &[&str],
+    named: impl Fn(&str) -> Option<C>,
+) -> Result<Vec<C>> {
+    let mut columns = Vec::with_capacity(names.len());
+    for &name in names {
+        let column = named(name).ok_or_else(|| {
+            Error::invalid(format!(
+                "no column \"{}\" in {stream}; there are {}",
+                escaped(name),
+                all.join(", ")
+            ))
+        })?;
+        if columns.contains(&column) {
+            return Err(Error::invalid(format!("column \"{name}\" is named twice")));
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
 /// A partition column of the table: how the log calls it, and what it is.
 struct PartitionField {
     physical_name: String,
@@ -170,23 +195,11 @@ impl Projection {
             Some(names) => names.iter().map(String::as_str).collect(),
             None => rows.default_columns(),
         };
-        let mut columns = Vec::with_capacity(names.len());
-        for &name in &names {
-            let own = rows.own_columns();
-            let is_there = own.contains(&name) || FILE_COLUMNS.contains(&name);
-            let column = Column::named(name).filter(|_| is_there).ok_or_else(|| {
-                Error::invalid(format!(
-                    "no column \"{}\" in {}; there are {}",
-                    escaped(name),
-                    rows.stream(),
-                    [own, FILE_COLUMNS].concat().join(", ")
-                ))
-            })?;
-            if columns.contains(&column) {
-                return Err(Error::invalid(format!("column \"{name}\" is named twice")));
-            }
-            columns.push(column);
-        }
+        let own = rows.own_columns();
+        let is_there = |name: &str| own.contains(&name) || FILE_COLUMNS.contains(&name);
+        let columns = named(&names, rows.stream(), &[own, FILE_COLUMNS].concat(), |name| {
+            Column::named(name).filter(|_| is_there(name))
+        })?;
         let partition = if columns.contains(&Column::Partition) {
             partition_fields(snapshot)?
         } else {

@@ -5,10 +5,12 @@ mod changes;
 mod checks;
 mod columns;
 mod files;
+mod history;
 mod stream;
 
 pub use actions::ACTION_KINDS;
 pub use columns::{ACTION_COLUMNS, CHANGE_COLUMNS, DEFAULT_FILE_COLUMNS, FILE_COLUMNS};
+pub use history::{DEFAULT_HISTORY_COLUMNS, HISTORY_COLUMNS, HistoryOptions};
 pub use stream::{BatchStream, CancelHandle, Progress, ProgressHandle};
 
 use arrow::datatypes::SchemaRef;
@@ -56,7 +58,8 @@ impl Scan {
     /// The columns of the stream, in the order they shall have. What is not
     /// named is not decoded. Default for live files: [`DEFAULT_FILE_COLUMNS`].
     /// [`changes_since`](Scan::changes_since) and [`actions`](Scan::actions)
-    /// have these columns and some of their own.
+    /// have these columns and some of their own, a [`history`](Self::history) has
+    /// others; those of live files are
     ///
     /// | name | Arrow type | holds |
     /// |---|---|---|

@@ -12,6 +12,7 @@ mod timeline;
 pub(crate) use crate::delta_log::checksum::FileStatistics;
 pub use log::Source;
 pub use open::{CatalogCommit, SnapshotBuilder};
+pub(crate) use timeline::Clock;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;

@@ -67,6 +67,12 @@ impl Snapshot {
         Ok(Clock { enabled, first_in_commit, given: given.into() })
     }
 
+    /// Of `versions` those whose commits the log still has; an error where one
+    /// is missing between them.
+    pub(crate) fn commits_of(&self, versions: RangeInclusive<u64>) -> Result<Range<u64>> {
+        self.outline(versions)?.all_commits()
+    }
+
     fn outline(&self, versions: RangeInclusive<u64>) -> Result<Outline> {
         let log = &self.inner.log;
         let _watch = log.engine.pool().watch(|| Label::new(SpanKind::List, path::LOG_DIR));
