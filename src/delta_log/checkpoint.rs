@@ -124,8 +124,8 @@ impl Checkpoint {
                 RareAction::Sidecar(sidecar) => {
                     let name = path::sidecar(&sidecar.path).ok_or_else(|| {
                         Error::corrupt(format!(
-                            "a checkpoint names the sidecar \"{}\": it must be a Parquet file of \
-                             the table's own _delta_log/_sidecars",
+                            "{name}: the sidecar \"{}\" must be a Parquet file of the table's \
+                             own _delta_log/_sidecars",
                             escaped(&sidecar.path)
                         ))
                     })?;
