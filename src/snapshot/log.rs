@@ -468,7 +468,7 @@ impl Log {
         kinds.extend([RareKind::Sidecar, RareKind::CheckpointMetadata]);
         let mut segment = self.segment.clone();
         let mut request = Request { version: Some(segment.version), ..self.request.clone() };
-        let mut first_error = None;
+        let mut newest_error = None;
         loop {
             let Some(files) = &segment.checkpoint else {
                 return Ok((self.keep(Readable { segment, checkpoint: None }), Vec::new()));
@@ -480,19 +480,19 @@ impl Log {
                 }
                 Err(e) => e,
             };
-            let is_bad_file = matches!(
-                error.kind(),
-                ErrorKind::CorruptLog | ErrorKind::NotFound | ErrorKind::LimitExceeded
-            );
-            let error = first_error.get_or_insert(error).clone();
-            if !is_bad_file {
+            let is_of_the_table = |e: &Error| {
+                use ErrorKind::{CorruptLog, LimitExceeded, NotFound};
+                matches!(e.kind(), CorruptLog | NotFound | LimitExceeded)
+            };
+            if !is_of_the_table(&error) {
                 return Err(error);
             }
+            let newest_error = newest_error.get_or_insert_with(|| error.clone());
             request.avoid.extend(files.names.iter().cloned());
-            // Whatever is wrong with the older log, the checkpoint is what a
+            // Whatever is wrong with the older log, the newest checkpoint is what a
             // reader has to know of.
-            segment =
-                LogSegment::find(self.storage.as_ref(), &request).map_err(|_| error.clone())?;
+            segment = LogSegment::find(self.storage.as_ref(), &request)
+                .map_err(|e| if is_of_the_table(&e) { newest_error.clone() } else { e })?;
             let instead = match &segment.checkpoint {
                 Some(older) => format!("{} and the commits after it are", older.names[0]),
                 None => "the commits alone are".to_owned(),
