@@ -327,6 +327,52 @@ fn commits_that_are_no_log_are_refused() {
 }
 
 #[test]
+fn a_staged_commit_has_the_name_of_one() {
+    let name = staged_name(2);
+    let bare = table();
+    for good in [
+        name.clone(),
+        format!("_staged_commits/{name}"),
+        format!("_delta_log/_staged_commits/{name}"),
+    ] {
+        let table = staged(table(), 2, &content(2));
+        let snapshot = open(&table, 2, [CatalogCommit::Staged(good)]).unwrap();
+        assert_eq!(paths(&snapshot), named(0..=2));
+    }
+    for bad in [
+        String::new(),
+        "..".to_owned(),
+        commit_name(2),
+        format!("2.{UUID}.json"),
+        format!("{:020}..json", 2),
+        format!("{:020}.{UUID}", 2),
+        format!("{:020}.{UUID}.crc", 2),
+        format!("{:020}.{UUID}.json.tmp", 2),
+        format!("{:020}.not a uuid.json", 2),
+        format!("{:020}.../../{UUID}.json", 2),
+        format!("{:020}.{UUID}/../x.json", 2),
+        format!("../{name}"),
+        format!("../../elsewhere/{name}"),
+        format!("_staged_commits/../{name}"),
+        format!("elsewhere/{name}"),
+        format!("elsewhere/_delta_log/_staged_commits/{name}"),
+        format!("_delta_log/{name}"),
+        format!("/{name}"),
+        format!("/tmp/{name}"),
+        format!("file:///tmp/{name}"),
+        format!("s3://key:secret@bucket/_delta_log/_staged_commits/{name}"),
+        format!("{}.{UUID}.json", "9".repeat(20)),
+        format!("+{:019}.{UUID}.json", 2),
+        format!("{name}\u{1b}[31m"),
+    ] {
+        let result = open(&bare, 2, [CatalogCommit::Staged(bad.clone())]).map(|_| ());
+        let error =
+            assert_error(result, ErrorKind::InvalidArgument, &["commit 1", "staged commit"]);
+        assert!(!error.message().contains("secret"), "{error}");
+    }
+}
+
+#[test]
 fn a_catalogs_version_is_refused_for_any_other_table() {
     let plain = TestTable::new().commit([protocol(1, 2), metadata("id long"), add("a")]);
     let result = open(&plain, 0, []).map(|_| ());

@@ -93,9 +93,14 @@ pub(crate) fn compaction(first: u64, last: u64) -> String {
 }
 
 /// The name, with its directory, of the staged commit that a catalog calls
-/// `name`: `<version>.<uuid>.json`, and its version.
+/// `name`: `<version>.<uuid>.json`, and its version. The directory may be spelled
+/// as it lies below the table's root or below its log; any other leads elsewhere.
 pub(crate) fn staged_commit(name: &str) -> Option<(u64, String)> {
-    let bare = name.rsplit_once('/').map_or(name, |(_, bare)| bare);
+    let bare = match name.rsplit_once('/') {
+        None => name,
+        Some((STAGED_DIR | "_staged_commits", bare)) => bare,
+        Some(_) => return None,
+    };
     let (version, uuid) = bare.strip_suffix(".json")?.split_once('.')?;
     is_uuid(uuid).then_some((parse_version(version)?, format!("{STAGED_DIR}/{bare}")))
 }

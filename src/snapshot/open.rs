@@ -12,7 +12,7 @@ use super::timeline::Timeline;
 use crate::delta_log::path;
 use crate::delta_log::segment::{Catalog, CommitFile, LogSegment, Request};
 use crate::engine::Engine;
-use crate::error::{Error, Result, escaped};
+use crate::error::{Error, Result};
 use crate::features;
 use crate::span::{Label, SpanKind};
 use crate::storage::{self, Metered, Storage};
@@ -38,7 +38,8 @@ enum Table {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CatalogCommit {
-    /// A file in `_delta_log/_staged_commits`, by its name: `<version>.<uuid>.json`.
+    /// A file in `_delta_log/_staged_commits`, by its name: `<version>.<uuid>.json`,
+    /// alone or after that directory.
     Staged(String),
     /// A commit whose content the catalog stores itself.
     Inline {
@@ -280,7 +281,8 @@ fn open(
 fn catalog_of(version: u64, commits: Vec<CatalogCommit>) -> Result<Catalog> {
     let commits = commits
         .into_iter()
-        .map(|commit| {
+        .zip(1..)
+        .map(|(commit, place)| {
             Ok(match commit {
                 CatalogCommit::Published(version) => CommitFile::published(version),
                 CatalogCommit::Inline { version, content } => {
@@ -288,10 +290,11 @@ fn catalog_of(version: u64, commits: Vec<CatalogCommit>) -> Result<Catalog> {
                 }
                 CatalogCommit::Staged(name) => {
                     let (version, path) = path::staged_commit(&name).ok_or_else(|| {
+                        // It is not shown: a catalog's URL may hold a credential.
                         Error::invalid(format!(
-                            "\"{}\" is no staged commit's name: <version>.<uuid>.json, the \
-                             version in 20 digits",
-                            escaped(&name)
+                            "commit {place} of the catalog's has no staged commit's name: \
+                             <version>.<uuid>.json, the version in 20 digits, without a directory \
+                             or with that of staged commits"
                         ))
                     })?;
                     CommitFile { version, name: path.into(), inline: None }
