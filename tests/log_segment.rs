@@ -2,11 +2,12 @@
 mod common;
 
 use common::*;
-use delta_engine::{Error, ErrorKind};
+use delta_engine::{Error, ErrorKind, Snapshot};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
+use std::sync::Arc;
 
 /// Versions 0 to 4; version `n` adds `n`.
 fn five_commits() -> TestTable {
@@ -412,6 +413,74 @@ fn a_table_may_be_named_by_a_path_or_a_file_url() {
         let snapshot = engine(0).snapshot(&name).unwrap();
         assert_eq!(snapshot.version(), 4, "{name}");
     }
+}
+
+// Long logs.
+
+/// Versions 0 to 20,004 with a checkpoint at every tenth, each a link to one commit
+/// or one checkpoint without files.
+fn twenty_thousand_commits() -> TestTable {
+    let table = TestTable::new().commit([protocol(1, 2), metadata("id long")]).checkpoint();
+    let (commit, checkpoint) =
+        (table.outside().join("commit"), table.log().join(checkpoint_name(0)));
+    fs::write(&commit, [commit_info().line(), b"\n".to_vec()].concat()).unwrap();
+    for version in 1..=20_004 {
+        fs::hard_link(&commit, table.log().join(commit_name(version))).unwrap();
+        if version % 10 == 0 {
+            fs::hard_link(&checkpoint, table.log().join(checkpoint_name(version))).unwrap();
+        }
+    }
+    table
+}
+
+#[test]
+fn a_long_log_costs_what_is_after_its_newest_checkpoint() {
+    let table = twenty_thousand_commits();
+    let names = table.log_names("").len();
+    let first = |version: u64| format!("{version:020}.");
+    let tail: Vec<_> = (20_001..=20_004).map(commit_name).collect();
+    let read_of = |snapshot: &Snapshot, storage: &Watched| {
+        let listed: Vec<_> = snapshot.scan().files().unwrap().collect::<Result<_, _>>().unwrap();
+        assert!(listed.is_empty());
+        storage.take()
+    };
+    // Without a hint all names are listed, once; with one, those from its version on,
+    // however old it is.
+    for (hint, from, listed) in [
+        (None, 0, names),
+        (Some(20_000), 20_000, 6),
+        (Some(19_000), 19_000, 1_106),
+        (Some(0), 0, names),
+    ] {
+        let hint_text = |version: u64| format!(r#"{{"version":{version},"size":2}}"#);
+        let mut expected = vec![checkpoint_name(20_000)];
+        expected.extend(tail.iter().cloned());
+        if let Some(version) = hint {
+            fs::write(table.log().join("_last_checkpoint"), hint_text(version)).unwrap();
+            expected.push("_last_checkpoint".to_owned());
+        }
+        let storage = Watched::of(&table);
+        let snapshot = engine(0).open_in(Arc::clone(&storage) as _).snapshot().unwrap();
+        assert_eq!(snapshot.version(), 20_004);
+        assert_eq!(snapshot.origin().checkpoint, Some(20_000));
+        let record = read_of(&snapshot, &storage);
+        assert_eq!(record.lists, [first(from)], "hint {hint:?}");
+        // The hint's own name comes after the digits.
+        let listed = listed + usize::from(hint.is_some());
+        assert_eq!(record.names_listed, listed, "hint {hint:?}");
+        expected.sort();
+        assert_eq!(record.read(), expected, "hint {hint:?}");
+        assert!(record.bytes < 50_000, "{record:?}");
+    }
+    // An older version is between two checkpoints as well.
+    let storage = Watched::of(&table);
+    let opened = engine(0).open_in(Arc::clone(&storage) as _).version(12_345).snapshot();
+    let record = read_of(&opened.unwrap(), &storage);
+    let mut expected: Vec<_> = (12_341..=12_345).map(commit_name).collect();
+    expected.extend([checkpoint_name(12_340), "_last_checkpoint".to_owned()]);
+    expected.sort();
+    assert_eq!(record.read(), expected);
+    assert_eq!(record.names_listed, names + 1);
 }
 
 // Compaction files and staged commits.
