@@ -53,7 +53,7 @@ fn every_table_reads_as_expected() {
         .collect();
     tables.sort();
 
-    let mut counts = BTreeMap::<String, (usize, usize)>::new();
+    let mut counts = BTreeMap::<String, (usize, usize, usize)>::new();
     let mut report = String::new();
     for path in tables {
         let text = std::fs::read_to_string(path.join("expected.json")).expect("expected.json");
@@ -62,18 +62,22 @@ fn every_table_reads_as_expected() {
             name: path.file_name().unwrap().to_str().unwrap().to_owned(),
             root: path.join("table"),
             failures: Vec::new(),
+            refreshed: 0,
         };
         let verdict = expected["verdict"].as_str().expect("a verdict").to_owned();
-        let failures = table.failures(&verdict, &expected);
+        let (failures, refreshed) = table.failures(&verdict, &expected);
         let count = counts.entry(verdict).or_default();
         count.0 += 1;
         count.1 += usize::from(!failures.is_empty());
+        count.2 += refreshed;
         for failure in failures {
             writeln!(report, "{failure}").unwrap();
         }
     }
-    for (verdict, (tables, failed)) in counts {
-        println!("{verdict}: {tables} tables, {failed} not as expected");
+    for (verdict, (tables, failed, refreshed)) in counts {
+        println!(
+            "{verdict}: {tables} tables, {failed} not as expected, {refreshed} versions refreshed"
+        );
     }
     assert!(report.is_empty(), "not as expected:\n{report}");
 }
@@ -82,18 +86,21 @@ struct Table {
     name: String,
     root: PathBuf,
     failures: Vec<String>,
+    /// Versions that were refreshed to the latest.
+    refreshed: usize,
 }
 
 impl Table {
-    /// What is not as expected; a panic is one such thing.
-    fn failures(mut self, verdict: &str, expected: &Value) -> Vec<String> {
+    /// What is not as expected, a panic being one such thing; and how many versions
+    /// were refreshed.
+    fn failures(mut self, verdict: &str, expected: &Value) -> (Vec<String>, usize) {
         let checked = catch_unwind(AssertUnwindSafe(|| self.check(verdict, expected)));
         if let Err(panic) = checked {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
             self.fail(format!("panicked: {}", text.unwrap_or_default()));
         }
-        self.failures
+        (self.failures, self.refreshed)
     }
 
     fn fail(&mut self, what: impl AsRef<str>) {
@@ -120,6 +127,7 @@ impl Table {
                     Err(error) => self.fail(format!("does not open: {error}")),
                 }
                 self.check_versions(&expected["versions"]);
+                self.check_refreshes(&expected["versions"]);
             }
             "scan-fails" => {
                 match opened {
@@ -134,6 +142,7 @@ impl Table {
                     self.check_files(&listing, latest);
                 }
                 self.check_versions(&expected["versions"]);
+                self.check_refreshes(&expected["versions"]);
             }
             "refuse" => {
                 if opened.is_ok() {
@@ -333,6 +342,35 @@ impl Table {
                     self.fail(format!("version {version} does not list: {error}"));
                 }
                 (_, Ok(rows)) => self.check_counts(version, &rows, entry),
+            }
+        }
+    }
+
+    /// Every version that opens, refreshed, is the latest.
+    fn check_refreshes(&mut self, versions: &Value) {
+        let Ok(latest) = self.open() else { return };
+        let paths = |snapshot: &Snapshot| -> Result<Vec<String>, String> {
+            let stream = snapshot.scan().columns(["path"]).files().map_err(|e| e.to_string())?;
+            let batches: Result<Vec<_>, _> = stream.collect();
+            let rows = rows_of(&batches.map_err(|e| e.to_string())?);
+            let mut paths: Vec<_> = rows.iter().map(|row| row["path"].to_string()).collect();
+            paths.sort();
+            Ok(paths)
+        };
+        let expected = paths(&latest);
+        for version in versions.as_array().into_iter().flatten() {
+            let version = version["version"].as_u64().expect("a version");
+            let root = self.root.to_str().expect("a UTF-8 path");
+            let Ok(old) = engine(0).snapshot_at(root, version) else { continue };
+            let is_same = old.refresh().is_ok_and(|new| {
+                new.version() == latest.version()
+                    && new.protocol() == latest.protocol()
+                    && new.metadata() == latest.metadata()
+                    && paths(&new) == expected
+            });
+            self.refreshed += 1;
+            if !is_same {
+                self.fail(format!("version {version}, refreshed, is not the latest"));
             }
         }
     }
