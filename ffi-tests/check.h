@@ -65,7 +65,7 @@ static inline int64_t count_files(const engine_snapshot *snapshot) {
 
 /* Whether a column has nothing in a row. */
 static inline int is_null(const struct ArrowArray *column, int64_t row) {
-    const uint8_t *validity = column->buffers[0];
+    const uint8_t *validity = (const uint8_t *)column->buffers[0];
     const int64_t i = column->offset + row;
     return validity != NULL && !(validity[i / 8] >> (i % 8) & 1);
 }
