@@ -548,6 +548,51 @@ fn actions_are_the_lines_of_a_range_of_commits() {
 }
 
 #[test]
+fn history_goes_from_the_newest_commit_down() {
+    let info = |operation: &str| json!({"commitInfo": {"operation": operation, "timestamp": 1}});
+    let table = TestTable::of_columns(&[("id", "long")], &[])
+        .commit([info("WRITE"), add("a", 1)])
+        .commit([info("DELETE"), remove("a")]);
+    let print = |more: &[&str]| {
+        let columns = "version,operation";
+        let arguments = ["history", table.path(), "--columns", columns, "--format", "jsonl"];
+        let out = stdout_of(&[&arguments, more].concat());
+        out.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let line = |version: u64, operation: &str| {
+        format!(r#"{{"version":{version},"operation":"{operation}"}}"#)
+    };
+    let all = print(&[]);
+    assert_eq!(all[..2], [line(2, "DELETE"), line(1, "WRITE")]);
+    assert_eq!(all.len(), 3);
+    assert_eq!(print(&["--limit", "1"]), [line(2, "DELETE")]);
+    assert_eq!(print(&["--from", "1"]).len(), 2);
+    assert_eq!(print(&["--version", "1", "--limit", "1"]), [line(1, "WRITE")]);
+    assert_fails_with_one_line(&run(&["history", table.path(), "--from", "3"]), "3");
+}
+
+#[test]
+fn a_time_leads_to_the_version_of_then() {
+    let table = TestTable::of_columns(&[("id", "long")], &[]).commit([add("a", 1)]);
+    for (version, seconds) in [(0, 1_700_000_000), (1, 1_700_000_100)] {
+        let commit = format!("{}/_delta_log/{version:020}.json", table.path());
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        std::fs::File::options().append(true).open(commit).unwrap().set_modified(time).unwrap();
+    }
+    let version_at = |time: &str| {
+        let out = stdout_of(&["snapshot", table.path(), "--timestamp", time, "--format", "json"]);
+        serde_json::from_str::<Value>(&out).unwrap()["version"].as_u64().unwrap()
+    };
+    assert_eq!(version_at("1700000000000"), 0);
+    assert_eq!(version_at("2023-11-14T22:14:59.999Z"), 0);
+    assert_eq!(version_at("2023-11-14T22:15:00Z"), 1);
+    let output = run(&["files", table.path(), "--timestamp", "2001-01-01"]);
+    assert_fails_with_one_line(&output, "2001-01-01");
+    let output = run(&["files", table.path(), "--timestamp", "then"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
 fn snapshot_says_where_its_parts_come_from_and_what_they_cost() {
     let table = TestTable::of_columns(&[("id", "long")], &[])
         .commit([add("a", 1)])

@@ -1,14 +1,18 @@
-//! `changes` and `actions`: what the commits of a range of versions say.
+//! `changes`, `actions` and `history`: what the commits of a range of versions
+//! say.
 
 use std::time::Instant;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use delta_engine::{ACTION_COLUMNS, ACTION_KINDS, CHANGE_COLUMNS, Engine, FILE_COLUMNS, Snapshot};
+use delta_engine::{
+    ACTION_COLUMNS, ACTION_KINDS, CHANGE_COLUMNS, Engine, FILE_COLUMNS, HISTORY_COLUMNS,
+    HistoryOptions, Snapshot,
+};
 
 use crate::Failure;
 use crate::output::Output;
-use crate::table::Table;
+use crate::table::{Table, Version};
 
 #[derive(Args)]
 pub(crate) struct Changes {
@@ -55,6 +59,32 @@ pub(crate) struct Actions {
     output: Output,
 }
 
+#[derive(Args)]
+pub(crate) struct History {
+    #[command(flatten)]
+    version: Version,
+
+    /// So many commits at the most
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+
+    /// No commit older than this version
+    #[arg(long, value_name = "N")]
+    from: Option<u64>,
+
+    /// The columns to print, in this order
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(HISTORY_COLUMNS.iter().copied())
+    )]
+    columns: Vec<String>,
+
+    #[command(flatten)]
+    output: Output,
+}
+
 /// The versions of a table from one to another.
 #[derive(Args)]
 struct Range {
@@ -90,6 +120,28 @@ pub(crate) fn changes(arguments: &Changes, started: Instant) -> Result<(), Failu
     output.print(range.table.name(), started, |engine| {
         let scan = output.scan(range.open(engine)?.scan(), columns);
         Ok(scan.changes_since(range.from)?)
+    })
+}
+
+/// Prints who committed what, and when, the newest commit first.
+pub(crate) fn history(arguments: &History, started: Instant) -> Result<(), Failure> {
+    let History { version, limit, from, columns, output } = arguments;
+    output.print(version.table.name(), started, |engine| {
+        let snapshot = version.open(engine)?;
+        let mut options = HistoryOptions::new();
+        if let Some(from) = *from {
+            if from > snapshot.version() {
+                return Err(Failure::said(format_args!(
+                    "no history from version {from} down to version {}",
+                    snapshot.version()
+                )));
+            }
+            options = options.versions(from..=snapshot.version());
+        }
+        if let Some(limit) = *limit {
+            options = options.limit(limit);
+        }
+        Ok(output.scan(snapshot.scan(), columns).history(&options)?)
     })
 }
 

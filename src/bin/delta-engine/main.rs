@@ -44,6 +44,8 @@ enum Command {
     Changes(commits::Changes),
     /// Prints the actions of a range of commits, the oldest first
     Actions(commits::Actions),
+    /// Prints who committed what, and when, the newest commit first
+    History(commits::History),
     /// Describes one version of a table: protocol, metadata, properties
     Snapshot(describe::Arguments),
     /// Prints the schema of a table
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Files(arguments) => files::run(&arguments, started),
         Command::Changes(arguments) => commits::changes(&arguments, started),
         Command::Actions(arguments) => commits::actions(&arguments, started),
+        Command::History(arguments) => commits::history(&arguments, started),
         Command::Snapshot(arguments) => describe::snapshot(&arguments),
         Command::Schema(arguments) => describe::schema(&arguments),
         Command::Properties(arguments) => describe::properties(&arguments),
