@@ -45,13 +45,14 @@ FIELD(engine_catalog_commit, staged_name, 8);
 FIELD(engine_catalog_commit, content, 16);
 FIELD(engine_catalog_commit, content_len, 24);
 
-SIZE(engine_snapshot_options, 48);
+SIZE(engine_snapshot_options, 56);
 FIELD(engine_snapshot_options, struct_size, 0);
 FIELD(engine_snapshot_options, flags, 8);
 FIELD(engine_snapshot_options, version, 16);
-FIELD(engine_snapshot_options, catalog_version, 24);
-FIELD(engine_snapshot_options, catalog_commits, 32);
-FIELD(engine_snapshot_options, catalog_commits_len, 40);
+FIELD(engine_snapshot_options, timestamp_ms, 24);
+FIELD(engine_snapshot_options, catalog_version, 32);
+FIELD(engine_snapshot_options, catalog_commits, 40);
+FIELD(engine_snapshot_options, catalog_commits_len, 48);
 
 SIZE(engine_protocol, 24);
 FIELD(engine_protocol, min_reader_version, 0);
@@ -162,7 +163,8 @@ STATIC_ASSERT(ENGINE_SOURCE_KIND_CHECKPOINT == 4);
 STATIC_ASSERT(ENGINE_SOURCE_KIND_REPLAY == 5);
 STATIC_ASSERT(ENGINE_THREADS_NONE == -1);
 STATIC_ASSERT(ENGINE_SNAPSHOT_AT_VERSION == 1);
-STATIC_ASSERT(ENGINE_SNAPSHOT_WITH_CATALOG == 2);
+STATIC_ASSERT(ENGINE_SNAPSHOT_AT_TIMESTAMP == 2);
+STATIC_ASSERT(ENGINE_SNAPSHOT_WITH_CATALOG == 4);
 STATIC_ASSERT(ENGINE_SCAN_LAST_ACTION_WINS == 1);
 STATIC_ASSERT(ENGINE_SCAN_DISAGREEMENTS_WARN == 2);
 

@@ -61,6 +61,13 @@ static void run(const std::string& table, std::size_t live_files) {
     check(!oldest.row_id_high_water_mark(), "no row ids");
     check(oldest.refresh().version() == 2, "refresh");
     check(snapshot.refresh(options).version() == 0, "refresh to a version");
+    const std::chrono::milliseconds day(24 * 60 * 60 * 1000);
+    const std::chrono::milliseconds now = oldest.timestamp();
+    check(engine.version_at_or_before(table, now + day) == 2, "before");
+    check(engine.version_at_or_after(table, now - day) == 0, "after");
+    options.timestamp = now - day;
+    check(status_of([&] { engine.open(table, options); }) == ENGINE_STATUS_NOT_FOUND, "too early");
+    options.timestamp.reset();
     options.catalog = Catalog{1, {{0, std::nullopt, std::nullopt}, {1, std::nullopt, "{}\n"}}};
     check(status_of([&] { engine.open(table, options); }) == ENGINE_STATUS_INVALID_ARGUMENT,
           "a catalog of another table");

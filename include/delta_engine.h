@@ -112,11 +112,23 @@
 #define ENGINE_SNAPSHOT_AT_VERSION 1
 
 /*
+ A flag of engine_snapshot_options: the latest version that was committed at
+ or before timestamp_ms, of those up to version if that is given too.
+
+ A version was committed at its in-commit timestamp where the table has them,
+ and at its commit file's modification time before; one that is not later than
+ that of the version before counts as a millisecond later than that. A time
+ before the first version in reach is ENGINE_STATUS_NOT_FOUND, and so is one
+ after the latest version.
+ */
+#define ENGINE_SNAPSHOT_AT_TIMESTAMP 2
+
+/*
  A flag of engine_snapshot_options: the table is catalog-managed, and the
  fields that begin with catalog have what its catalog says. Such a table is
  refused without it, and any other table with it.
  */
-#define ENGINE_SNAPSHOT_WITH_CATALOG 2
+#define ENGINE_SNAPSHOT_WITH_CATALOG 4
 
 /*
  What engine_snapshot_version gives for something that is not a snapshot. No
@@ -409,6 +421,10 @@ typedef struct engine_snapshot_options {
      The version, with ENGINE_SNAPSHOT_AT_VERSION.
      */
     uint64_t version;
+    /*
+     Milliseconds since 1970 in UTC, with ENGINE_SNAPSHOT_AT_TIMESTAMP.
+     */
+    int64_t timestamp_ms;
     /*
      The latest version that the catalog ratified, with
      ENGINE_SNAPSHOT_WITH_CATALOG.
@@ -837,9 +853,9 @@ enum engine_status engine_snapshot_open_at(const struct engine *engine,
  Opens the version of a table that the options say; else as
  engine_snapshot_open. options may be NULL for the latest.
 
- ENGINE_STATUS_NOT_FOUND also: there is no such version, or the log no
- longer reaches back to it. ENGINE_STATUS_INVALID_ARGUMENT: the catalog's
- commits have a gap or go beyond its version, a name is none of a staged
+ ENGINE_STATUS_NOT_FOUND also: there is no such version, or none of that time,
+ or the log no longer reaches back to it. ENGINE_STATUS_INVALID_ARGUMENT: the
+ catalog's commits have a gap or go beyond its version, a name is none of a staged
  commit, or a field is set without its flag.
  */
 enum engine_status engine_snapshot_open_with(const struct engine *engine,
@@ -864,6 +880,37 @@ enum engine_status engine_snapshot_refresh(const struct engine_snapshot *snapsho
                                            const struct engine_snapshot_options *options,
                                            struct engine_snapshot **out,
                                            struct engine_error *error);
+
+/*
+ The latest version of a table that was committed at or before timestamp_ms,
+ milliseconds since 1970 in UTC: ENGINE_SNAPSHOT_AT_TIMESTAMP says when that
+ was. For a time after the latest version it is the latest. options say up to
+ which version is looked, and what a catalog knows; NULL is all of the table.
+
+ ENGINE_STATUS_NOT_FOUND: the time is before the first version in reach.
+ ENGINE_STATUS_INVALID_ARGUMENT: the options have a time of their own. Else it
+ fails as engine_snapshot_open_with.
+ */
+enum engine_status engine_version_at_or_before(const struct engine *engine,
+                                               const char *table,
+                                               const struct engine_snapshot_options *options,
+                                               int64_t timestamp_ms,
+                                               uint64_t *out,
+                                               struct engine_error *error);
+
+/*
+ The first version of a table that was committed at or after timestamp_ms; for
+ a time before the first version in reach, that one. Else as
+ engine_version_at_or_before.
+
+ ENGINE_STATUS_NOT_FOUND: the time is after the latest version.
+ */
+enum engine_status engine_version_at_or_after(const struct engine *engine,
+                                              const char *table,
+                                              const struct engine_snapshot_options *options,
+                                              int64_t timestamp_ms,
+                                              uint64_t *out,
+                                              struct engine_error *error);
 
 /*
  Frees a snapshot, and with it the strings it lent. Its scans and streams

@@ -300,6 +300,8 @@ struct Catalog {
 /* Which version of a table; what is left alone is the latest. */
 struct SnapshotOptions {
     std::optional<std::uint64_t> version = {};
+    /* Since 1970 in UTC. */
+    std::optional<std::chrono::milliseconds> timestamp = {};
     std::optional<Catalog> catalog = {};
 };
 
@@ -328,6 +330,10 @@ public:
         if (options.version) {
             c_.flags |= ENGINE_SNAPSHOT_AT_VERSION;
             c_.version = *options.version;
+        }
+        if (options.timestamp) {
+            c_.flags |= ENGINE_SNAPSHOT_AT_TIMESTAMP;
+            c_.timestamp_ms = options.timestamp->count();
         }
         if (!options.catalog) return;
         for (const CatalogCommit& commit : options.catalog->commits) {
@@ -607,9 +613,31 @@ public:
         return Snapshot(snapshot);
     }
 
+    /* The latest version that was committed at or before a time since 1970 in UTC. */
+    std::uint64_t version_at_or_before(const std::string& table, std::chrono::milliseconds time,
+                                       const SnapshotOptions& options = {}) const {
+        return version_at(engine_version_at_or_before, table, time, options);
+    }
+
+    /* The first version that was committed at or after a time since 1970 in UTC. */
+    std::uint64_t version_at_or_after(const std::string& table, std::chrono::milliseconds time,
+                                      const SnapshotOptions& options = {}) const {
+        return version_at(engine_version_at_or_after, table, time, options);
+    }
+
     engine* get() const noexcept { return handle_.get(); }
 
 private:
+    std::uint64_t version_at(decltype(engine_version_at_or_after)* find, const std::string& table,
+                             std::chrono::milliseconds time, const SnapshotOptions& options) const {
+        const detail::COptions c(options);
+        std::uint64_t version = 0;
+        engine_error error;
+        detail::check(
+            find(handle_.get(), detail::c_str(table), c.get(), time.count(), &version, &error), error);
+        return version;
+    }
+
     explicit Engine(const engine_options* options) {
         engine* made = nullptr;
         engine_error error;

@@ -68,6 +68,7 @@ programs! {
     a_snapshot_is_kept_up_to_date: "refresh.c" with "growing";
     a_list_of_files_is_kept_up_to_date: "changes.c" with "changing" with "cleaned_up";
     each_commit_says_what_it_did: "actions.c";
+    a_time_leads_to_a_version: "times.c" with "timed";
     a_catalog_says_which_commits_count: "catalog.c" with "catalog_managed";
     a_disagreement_is_an_error_or_a_warning: "disagreement.c" with "disagreeing";
     a_stream_is_cancelled_from_another_thread: "cancel.c";
@@ -354,7 +355,9 @@ const V2_CHECKPOINT: &str =
 
 /// Of a table whose commits only its catalog knows.
 const CATALOG_PROTOCOL: &str = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["catalogManaged"],"writerFeatures":["catalogManaged","inCommitTimestamp"]}}"#;
-const CATALOG_METADATA: &str = r#"{"metaData":{"id":"c","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[]}","partitionColumns":[],"configuration":{"delta.enableInCommitTimestamps":"true"}}}"#;
+const TIMED_METADATA: &str = r#"{"metaData":{"id":"c","format":{"provider":"parquet","options":{}},"schemaString":"{\"type\":\"struct\",\"fields\":[]}","partitionColumns":[],"configuration":{"delta.enableInCommitTimestamps":"true"}}}"#;
+/// Of a table whose commits hold their time.
+const TIMED_PROTOCOL: &str = r#"{"protocol":{"minReaderVersion":1,"minWriterVersion":7,"writerFeatures":["inCommitTimestamp"]}}"#;
 /// The name that `catalog.c` has of it.
 const STAGED: &str = "00000000000000000001.3a0d65cd-4056-49b8-937b-95f9e3ee90e5.json";
 
@@ -444,9 +447,11 @@ impl Tables {
         let after = add_of("new.parquet", 2);
         tables.write_beside("cleaned_up", V2_CHECKPOINT, &checkpoint);
         tables.write_beside("cleaned_up", "00000000000000000003.json", &after);
+        let first = format!("{}\n{TIMED_PROTOCOL}\n{TIMED_METADATA}\n", timestamp(1000));
+        tables.write("timed", &[&first, &timestamp(2000), &timestamp(3000)]);
         let (published, staged) = (
             format!(
-                "{}\n{CATALOG_PROTOCOL}\n{CATALOG_METADATA}\n{}\n",
+                "{}\n{CATALOG_PROTOCOL}\n{TIMED_METADATA}\n{}\n",
                 timestamp(1_700_000_000_000),
                 add_of("published.parquet", 1)
             ),

@@ -44,13 +44,14 @@ layout!(
     content_len: 24,
 );
 layout!(
-    engine_snapshot_options: 48,
+    engine_snapshot_options: 56,
     struct_size: 0,
     flags: 8,
     version: 16,
-    catalog_version: 24,
-    catalog_commits: 32,
-    catalog_commits_len: 40,
+    timestamp_ms: 24,
+    catalog_version: 32,
+    catalog_commits: 40,
+    catalog_commits_len: 48,
 );
 layout!(
     engine_protocol: 24,

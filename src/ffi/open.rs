@@ -17,10 +17,20 @@ use crate::snapshot::{CatalogCommit, SnapshotBuilder};
 /// instead of the latest.
 pub const ENGINE_SNAPSHOT_AT_VERSION: u64 = 1;
 
+/// A flag of engine_snapshot_options: the latest version that was committed at
+/// or before timestamp_ms, of those up to version if that is given too.
+///
+/// A version was committed at its in-commit timestamp where the table has them,
+/// and at its commit file's modification time before; one that is not later than
+/// that of the version before counts as a millisecond later than that. A time
+/// before the first version in reach is ENGINE_STATUS_NOT_FOUND, and so is one
+/// after the latest version.
+pub const ENGINE_SNAPSHOT_AT_TIMESTAMP: u64 = 2;
+
 /// A flag of engine_snapshot_options: the table is catalog-managed, and the
 /// fields that begin with catalog have what its catalog says. Such a table is
 /// refused without it, and any other table with it.
-pub const ENGINE_SNAPSHOT_WITH_CATALOG: u64 = 2;
+pub const ENGINE_SNAPSHOT_WITH_CATALOG: u64 = 4;
 
 /// The most commits that a catalog may give.
 const CATALOG_COMMITS_MAX: usize = 1 << 20;
@@ -54,6 +64,8 @@ pub struct engine_snapshot_options {
     pub flags: u64,
     /// The version, with ENGINE_SNAPSHOT_AT_VERSION.
     pub version: u64,
+    /// Milliseconds since 1970 in UTC, with ENGINE_SNAPSHOT_AT_TIMESTAMP.
+    pub timestamp_ms: i64,
     /// The latest version that the catalog ratified, with
     /// ENGINE_SNAPSHOT_WITH_CATALOG.
     pub catalog_version: u64,
@@ -73,6 +85,7 @@ unsafe impl SizedStruct for engine_snapshot_options {
         struct_size: 0,
         flags: 0,
         version: 0,
+        timestamp_ms: 0,
         catalog_version: 0,
         catalog_commits: std::ptr::null(),
         catalog_commits_len: 0,
@@ -86,6 +99,7 @@ unsafe impl AnyBits for engine_snapshot_options {}
 #[derive(Default)]
 struct Wanted {
     version: Option<u64>,
+    timestamp_ms: Option<i64>,
     catalog: Option<(u64, Vec<CatalogCommit>)>,
 }
 
@@ -93,6 +107,9 @@ impl Wanted {
     fn of(self, mut builder: SnapshotBuilder) -> SnapshotBuilder {
         if let Some(version) = self.version {
             builder = builder.version(version);
+        }
+        if let Some(ms) = self.timestamp_ms {
+            builder = builder.timestamp(ms);
         }
         if let Some((version, commits)) = self.catalog {
             builder = builder.catalog(version, commits);
@@ -107,7 +124,9 @@ impl Wanted {
 unsafe fn wanted(options: *const engine_snapshot_options) -> Result<Wanted> {
     // SAFETY: the caller's promise.
     let options = unsafe { input::read_struct(options) }?;
-    input::flags(options.flags, ENGINE_SNAPSHOT_AT_VERSION | ENGINE_SNAPSHOT_WITH_CATALOG)?;
+    const KNOWN: u64 =
+        ENGINE_SNAPSHOT_AT_VERSION | ENGINE_SNAPSHOT_AT_TIMESTAMP | ENGINE_SNAPSHOT_WITH_CATALOG;
+    input::flags(options.flags, KNOWN)?;
     let is_set = |flag: u64, name: &str, has_fields: bool| {
         let is_set = options.flags & flag != 0;
         if has_fields && !is_set {
@@ -121,6 +140,10 @@ unsafe fn wanted(options: *const engine_snapshot_options) -> Result<Wanted> {
     let has_version = options.version != 0;
     if is_set(ENGINE_SNAPSHOT_AT_VERSION, "ENGINE_SNAPSHOT_AT_VERSION", has_version)? {
         wanted.version = Some(options.version);
+    }
+    let has_timestamp = options.timestamp_ms != 0;
+    if is_set(ENGINE_SNAPSHOT_AT_TIMESTAMP, "ENGINE_SNAPSHOT_AT_TIMESTAMP", has_timestamp)? {
+        wanted.timestamp_ms = Some(options.timestamp_ms);
     }
     let (commits, len) = (options.catalog_commits, options.catalog_commits_len);
     let has_catalog = options.catalog_version != 0 || !commits.is_null() || len != 0;
@@ -202,7 +225,7 @@ pub extern "C" fn engine_snapshot_open_at(
     error: Option<&mut MaybeUninit<engine_error>>,
 ) -> engine_status {
     produce(out, std::ptr::null_mut(), error, || {
-        let wanted = Wanted { version: Some(version), catalog: None };
+        let wanted = Wanted { version: Some(version), ..Wanted::default() };
         // SAFETY: NULL, or a C string that lives during the call: the header
         // asks for it.
         unsafe { open(engine, table, wanted) }
@@ -212,9 +235,9 @@ pub extern "C" fn engine_snapshot_open_at(
 /// Opens the version of a table that the options say; else as
 /// engine_snapshot_open. options may be NULL for the latest.
 ///
-/// ENGINE_STATUS_NOT_FOUND also: there is no such version, or the log no
-/// longer reaches back to it. ENGINE_STATUS_INVALID_ARGUMENT: the catalog's
-/// commits have a gap or go beyond its version, a name is none of a staged
+/// ENGINE_STATUS_NOT_FOUND also: there is no such version, or none of that time,
+/// or the log no longer reaches back to it. ENGINE_STATUS_INVALID_ARGUMENT: the
+/// catalog's commits have a gap or go beyond its version, a name is none of a staged
 /// commit, or a field is set without its flag.
 #[unsafe(no_mangle)]
 pub extern "C" fn engine_snapshot_open_with(
@@ -241,11 +264,22 @@ unsafe fn open(
     table: *const c_char,
     wanted: Wanted,
 ) -> Result<*mut engine_snapshot> {
+    let open = |builder: SnapshotBuilder| Ok(handle::new(Opened::new(builder.snapshot()?)));
+    // SAFETY: the caller's promise.
+    unsafe { with_builder(engine, table, wanted, open) }
+}
+
+/// # Safety
+/// `table` is NULL or a C string.
+unsafe fn with_builder<T>(
+    engine: Option<&engine>,
+    table: *const c_char,
+    wanted: Wanted,
+    answer: impl FnOnce(SnapshotBuilder) -> Result<T>,
+) -> Result<T> {
     // SAFETY: the caller's promise.
     let table = unsafe { input::text(table, "table") }?;
-    handle::on(engine, |engine| {
-        Ok(handle::new(Opened::new(wanted.of(engine.open(table)).snapshot()?)))
-    })
+    handle::on(engine, |engine| answer(wanted.of(engine.open(table))))
 }
 
 /// Opens the same table as it is now: its latest version, or the one that the
@@ -274,4 +308,65 @@ pub extern "C" fn engine_snapshot_refresh(
             Ok(handle::new(Opened::new(refreshed)))
         })
     })
+}
+
+/// The latest version of a table that was committed at or before timestamp_ms,
+/// milliseconds since 1970 in UTC: ENGINE_SNAPSHOT_AT_TIMESTAMP says when that
+/// was. For a time after the latest version it is the latest. options say up to
+/// which version is looked, and what a catalog knows; NULL is all of the table.
+///
+/// ENGINE_STATUS_NOT_FOUND: the time is before the first version in reach.
+/// ENGINE_STATUS_INVALID_ARGUMENT: the options have a time of their own. Else it
+/// fails as engine_snapshot_open_with.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_version_at_or_before(
+    engine: Option<&engine>,
+    table: *const c_char,
+    options: *const engine_snapshot_options,
+    timestamp_ms: i64,
+    out: Option<&mut MaybeUninit<u64>>,
+    error: Option<&mut MaybeUninit<engine_error>>,
+) -> engine_status {
+    produce(out, 0, error, || {
+        // SAFETY: what the header asks for.
+        unsafe { version(engine, table, options, |of| of.version_at_or_before(timestamp_ms)) }
+    })
+}
+
+/// The first version of a table that was committed at or after timestamp_ms; for
+/// a time before the first version in reach, that one. Else as
+/// engine_version_at_or_before.
+///
+/// ENGINE_STATUS_NOT_FOUND: the time is after the latest version.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_version_at_or_after(
+    engine: Option<&engine>,
+    table: *const c_char,
+    options: *const engine_snapshot_options,
+    timestamp_ms: i64,
+    out: Option<&mut MaybeUninit<u64>>,
+    error: Option<&mut MaybeUninit<engine_error>>,
+) -> engine_status {
+    produce(out, 0, error, || {
+        // SAFETY: what the header asks for.
+        unsafe { version(engine, table, options, |of| of.version_at_or_after(timestamp_ms)) }
+    })
+}
+
+/// # Safety
+/// `table` is NULL or a C string; `options` are NULL or a struct that says its
+/// size, whose pointers are what their fields say.
+unsafe fn version(
+    engine: Option<&engine>,
+    table: *const c_char,
+    options: *const engine_snapshot_options,
+    find: impl FnOnce(SnapshotBuilder) -> Result<u64>,
+) -> Result<u64> {
+    // SAFETY: the caller's promise.
+    let wanted = unsafe { wanted(options) }?;
+    if wanted.timestamp_ms.is_some() {
+        return Err(Error::invalid("ENGINE_SNAPSHOT_AT_TIMESTAMP is set, beside another time"));
+    }
+    // SAFETY: the caller's promise.
+    unsafe { with_builder(engine, table, wanted, find) }
 }
