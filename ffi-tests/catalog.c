@@ -92,7 +92,8 @@ int main(int argc, char **argv) {
     commits[1].version = 1;
     commits[1].staged_name = "1.json";
     CHECK(engine_snapshot_open_with(engine, table, &options, &newer, &error) == invalid);
-    CHECK(strstr(error.message, "\"1.json\"") != NULL);
+    CHECK(strstr(error.message, "commit 2 of the catalog") != NULL);
+    CHECK(strstr(error.message, "1.json") == NULL); /* a name may hold a secret */
     commits[1].staged_name = STAGED;
     commits[1].content = INLINE;
     CHECK(engine_snapshot_open_with(engine, table, &options, &newer, &error) == invalid);
