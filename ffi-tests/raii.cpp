@@ -95,6 +95,10 @@ static void run(const std::string& table, std::size_t live_files) {
     BatchStream actions = snapshot.scan(txns).actions(0, 2);
     for (auto& batch : actions) rows += batch.rows();
     check(rows == 2, "actions");
+    rows = 0;
+    BatchStream history = snapshot.scan({"version", "operation"}).history(2);
+    for (auto& batch : history) rows += batch.rows();
+    check(rows == 2, "history");
 
     // A batch can be moved out of the loop, and outlives everything.
     std::vector<Batch> kept;

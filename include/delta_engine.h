@@ -688,8 +688,9 @@ typedef struct engine_scan_options {
     size_t struct_size;
     /*
      Names of the columns that a batch shall have, in that order; NULL is the
-     first seven that engine_scan_files lists, with a few more in the other
-     streams. The names are copied; what is not named is not decoded.
+     first seven that engine_scan_files lists, with a few more in the streams
+     of changes and of actions, and all but the last of engine_scan_history.
+     The names are copied; what is not named is not decoded.
      */
     const char *const *columns;
     /*
@@ -1254,6 +1255,40 @@ enum engine_status engine_scan_changes(const struct engine_scan *scan,
 enum engine_status engine_scan_actions(const struct engine_scan *scan,
                                        uint64_t first_version,
                                        uint64_t last_version,
+                                       struct engine_stream **out,
+                                       struct engine_error *error);
+
+/*
+ Starts a stream of the commits from last_version down to first_version, with
+ one row for each: who did what, and when. limit is the most rows, and 0 is
+ all. It ends, without an error, where the log begins, and what is newer than
+ the snapshot has no row: 0 and ENGINE_VERSION_NONE are the whole history. The
+ columns (all but the first two are null where a commit does not say):
+
+ - version, l
+ - timestamp, tsm:UTC: when it was committed: the in-commit timestamp where the
+   table has them, and the modification time of the commit's file before
+ - in_commit_timestamp, tsm:UTC
+ - operation, u
+ - operation_parameters, +m of u to u
+ - operation_metrics, +m of u to u
+ - engine_info, user_metadata, user_id, user_name, isolation_level, u
+ - read_version, l
+ - is_blind_append, b
+ - txn_id, u
+ - tags, +m of u to u
+ - commit_info, u: all of the commitInfo, the JSON as the log has it
+
+ On success *out is the stream, to be freed with engine_stream_free. On
+ failure *out is NULL.
+
+ ENGINE_STATUS_INVALID_ARGUMENT: first_version is after last_version, or the
+ scan names a column that such a stream does not have.
+ */
+enum engine_status engine_scan_history(const struct engine_scan *scan,
+                                       uint64_t first_version,
+                                       uint64_t last_version,
+                                       uint64_t limit,
                                        struct engine_stream **out,
                                        struct engine_error *error);
 

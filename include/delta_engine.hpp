@@ -275,6 +275,18 @@ public:
         return BatchStream(stream);
     }
 
+    /* The commits from the last version down to the first, so many at the most; 0
+     * is all. */
+    BatchStream history(std::uint64_t limit = 0, std::uint64_t first_version = 0,
+                        std::uint64_t last_version = ENGINE_VERSION_NONE) const {
+        engine_stream* stream = nullptr;
+        engine_error error;
+        detail::check(engine_scan_history(handle_.get(), first_version, last_version, limit, &stream,
+                                          &error),
+                      error);
+        return BatchStream(stream);
+    }
+
     engine_scan* get() const noexcept { return handle_.get(); }
 
 private:

@@ -68,6 +68,7 @@ programs! {
     a_snapshot_is_kept_up_to_date: "refresh.c" with "growing";
     a_list_of_files_is_kept_up_to_date: "changes.c" with "changing" with "cleaned_up";
     each_commit_says_what_it_did: "actions.c";
+    a_tables_history_is_told: "history.c" with "timed";
     a_time_leads_to_a_version: "times.c" with "timed";
     a_catalog_says_which_commits_count: "catalog.c" with "catalog_managed";
     a_disagreement_is_an_error_or_a_warning: "disagreement.c" with "disagreeing";
@@ -437,7 +438,9 @@ impl Tables {
         tables.write("disagreeing", &[&first]);
         let counts_one = r#"{"tableSizeBytes":1000,"numFiles":1,"numMetadata":1,"numProtocol":1}"#;
         tables.write_beside("disagreeing", "00000000000000000000.crc", counts_one);
-        let timestamp = |ms: u64| format!(r#"{{"commitInfo":{{"inCommitTimestamp":{ms}}}}}"#);
+        let commit_info = |ms: u64| {
+            format!(r#"{{"commitInfo":{{"inCommitTimestamp":{ms},"operation":"WRITE"}}}}"#)
+        };
         tables.write("changing", &[&format!("{NEWER_PROTOCOL}\n{METADATA}\n{}", adds(0))]);
         // Its commits up to the checkpoint are gone.
         let checkpoint = format!(
@@ -447,15 +450,15 @@ impl Tables {
         let after = add_of("new.parquet", 2);
         tables.write_beside("cleaned_up", V2_CHECKPOINT, &checkpoint);
         tables.write_beside("cleaned_up", "00000000000000000003.json", &after);
-        let first = format!("{}\n{TIMED_PROTOCOL}\n{TIMED_METADATA}\n", timestamp(1000));
-        tables.write("timed", &[&first, &timestamp(2000), &timestamp(3000)]);
+        let first = format!("{}\n{TIMED_PROTOCOL}\n{TIMED_METADATA}\n", commit_info(1000));
+        tables.write("timed", &[&first, &commit_info(2000), &commit_info(3000)]);
         let (published, staged) = (
             format!(
                 "{}\n{CATALOG_PROTOCOL}\n{TIMED_METADATA}\n{}\n",
-                timestamp(1_700_000_000_000),
+                commit_info(1_700_000_000_000),
                 add_of("published.parquet", 1)
             ),
-            format!("{}\n{}\n", timestamp(1_700_000_001_000), add_of("staged.parquet", 2)),
+            format!("{}\n{}\n", commit_info(1_700_000_001_000), add_of("staged.parquet", 2)),
         );
         tables.write("catalog_managed", &[&published]);
         tables.write_beside("catalog_managed", &format!("_staged_commits/{STAGED}"), &staged);

@@ -9,7 +9,10 @@ use super::snapshot::engine_snapshot;
 use super::status::{engine_error, engine_status, produce};
 use super::stream::{Stream, engine_stream};
 use crate::error::{Error, Result};
-use crate::scan::{ACTION_COLUMNS, BatchStream, CHANGE_COLUMNS, Scan};
+use crate::scan::{
+    ACTION_COLUMNS, BatchStream, CHANGE_COLUMNS, FILE_COLUMNS, HISTORY_COLUMNS, HistoryOptions,
+    Scan,
+};
 use crate::snapshot::Snapshot;
 
 /// A flag of engine_scan_options: where one commit adds and removes the same
@@ -43,8 +46,9 @@ pub struct engine_scan_options {
     /// sizeof(engine_scan_options), so that the struct can grow.
     pub struct_size: usize,
     /// Names of the columns that a batch shall have, in that order; NULL is the
-    /// first seven that engine_scan_files lists, with a few more in the other
-    /// streams. The names are copied; what is not named is not decoded.
+    /// first seven that engine_scan_files lists, with a few more in the streams
+    /// of changes and of actions, and all but the last of engine_scan_history.
+    /// The names are copied; what is not named is not decoded.
     pub columns: *const *const c_char,
     /// How many names columns has.
     pub columns_len: usize,
@@ -119,9 +123,11 @@ pub extern "C" fn engine_scan_new(
         handle::on(snapshot, |opened| {
             // A wrong name is reported here, where the caller wrote it, and
             // not by the first stream.
-            let is_of_files =
-                |name: &&str| !CHANGE_COLUMNS.contains(name) && !ACTION_COLUMNS.contains(name);
-            let are_of_files = columns.iter().flatten().all(is_of_files);
+            let others = [CHANGE_COLUMNS, ACTION_COLUMNS, HISTORY_COLUMNS];
+            let is_of_another = |name: &&str| {
+                !FILE_COLUMNS.contains(name) && others.iter().any(|names| names.contains(name))
+            };
+            let are_of_files = !columns.iter().flatten().any(is_of_another);
             let scan = build(&opened.snapshot, &options, columns, kinds)?;
             if are_of_files {
                 scan.files_schema()?;
@@ -300,6 +306,47 @@ pub extern "C" fn engine_scan_actions(
     error: Option<&mut MaybeUninit<engine_error>>,
 ) -> engine_status {
     start(scan, out, error, |scan| scan.actions(first_version..=last_version))
+}
+
+/// Starts a stream of the commits from last_version down to first_version, with
+/// one row for each: who did what, and when. limit is the most rows, and 0 is
+/// all. It ends, without an error, where the log begins, and what is newer than
+/// the snapshot has no row: 0 and ENGINE_VERSION_NONE are the whole history. The
+/// columns (all but the first two are null where a commit does not say):
+///
+/// - version, l
+/// - timestamp, tsm:UTC: when it was committed: the in-commit timestamp where the
+///   table has them, and the modification time of the commit's file before
+/// - in_commit_timestamp, tsm:UTC
+/// - operation, u
+/// - operation_parameters, +m of u to u
+/// - operation_metrics, +m of u to u
+/// - engine_info, user_metadata, user_id, user_name, isolation_level, u
+/// - read_version, l
+/// - is_blind_append, b
+/// - txn_id, u
+/// - tags, +m of u to u
+/// - commit_info, u: all of the commitInfo, the JSON as the log has it
+///
+/// On success *out is the stream, to be freed with engine_stream_free. On
+/// failure *out is NULL.
+///
+/// ENGINE_STATUS_INVALID_ARGUMENT: first_version is after last_version, or the
+/// scan names a column that such a stream does not have.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_scan_history(
+    scan: Option<&engine_scan>,
+    first_version: u64,
+    last_version: u64,
+    limit: u64,
+    out: Option<&mut MaybeUninit<*mut engine_stream>>,
+    error: Option<&mut MaybeUninit<engine_error>>,
+) -> engine_status {
+    let mut options = HistoryOptions::new().versions(first_version..=last_version);
+    if limit != 0 {
+        options = options.limit(limit);
+    }
+    start(scan, out, error, |scan| scan.history(&options))
 }
 
 fn start(
