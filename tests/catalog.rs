@@ -403,16 +403,7 @@ fn a_table_that_its_catalog_has_let_go_is_a_plain_one() {
 // Tables that others wrote.
 
 fn acceptance_table(name: &str) -> Option<PathBuf> {
-    let tables = std::env::var_os("DELTA_ACCEPTANCE_TABLES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/tables"),
-        PathBuf::from,
-    );
-    let table = tables.join(name).join("table");
-    if !table.exists() {
-        println!("skipped: no table {}", table.display());
-        return None;
-    }
-    Some(table)
+    Some(acceptance_tables()?.join(name).join("table"))
 }
 
 /// The rows of each version of an acceptance table, and when it was committed.

@@ -99,13 +99,18 @@ fn a_snapshot_of_any_version_refreshed_to_any_other_is_a_fresh_one() {
     for seed in 0..10 {
         let mut numbers = Numbers::from_seed(seed);
         let mut table = random_beginning(&mut numbers);
-        let mut chain = fresh(&table);
+        // A storage that lists from a name on, and one that is asked for names.
+        let storage = if seed % 2 == 0 { Watched::of(&table) } else { Watched::folder_of(&table) };
+        let newest = || engine(0).open_in(Arc::clone(&storage) as _);
+        let fresh = || newest().snapshot().unwrap_or_else(|error| panic!("{error}"));
+        let at = |version| newest().version(version).snapshot();
+        let mut chain = fresh();
         let mut opened = vec![chain.clone()];
         for _ in 0..3 + numbers.below(12) {
             let commit = random_commit(&table, &mut numbers);
             table = beside(table.commit(commit), &mut numbers);
             let what = format!("seed {seed}, version {}", table.version());
-            let newest = fresh(&table);
+            let newest = fresh();
             // What was asked of a snapshot decides what its refresh may take over.
             match numbers.below(4) {
                 0 => _ = chain.txns(),
@@ -118,13 +123,11 @@ fn a_snapshot_of_any_version_refreshed_to_any_other_is_a_fresh_one() {
             }
             opened.push(newest);
         }
-        let root = table.root();
-        let at = |version| engine(0).snapshot_at(root.to_str().unwrap(), version);
         opened.extend((0..=table.version()).filter_map(|version| at(version).ok()));
         for old in opened {
             let what = format!("seed {seed}, {} to {}", old.version(), table.version());
             let newest = old.refresh().unwrap_or_else(|error| panic!("{what}: {error}"));
-            let expected = fresh(&table);
+            let expected = fresh();
             in_order += usize::from(newest.origin().commits == expected.origin().commits);
             assert_same(&newest, &expected, &what);
             let version = numbers.below(table.version() + 1);
@@ -184,6 +187,40 @@ fn a_refresh_after_one_commit_reads_that_commit() {
         assert_eq!(record.read(), read);
         assert_eq!(new.origin().protocol, old.origin().protocol);
         assert_same(&new, &fresh(&table), "2,000 commits");
+
+        // Where a listing would cost the folder, the next names are asked for.
+        let storage = Watched::folder_of(&table);
+        let old = engine(0).open_in(Arc::clone(&storage) as _).snapshot().unwrap();
+        let _ = old.domain_metadata().unwrap();
+        storage.take();
+        table = table.commit([commit_info(), add("newer")]);
+        let new = old.refresh().unwrap();
+        let record = storage.take();
+        assert!(record.lists.is_empty(), "{record:?}");
+        let mut read = vec![commit_name(version + 1)];
+        read.extend(hint.then(|| "_last_checkpoint".to_owned()));
+        assert_eq!(record.read(), read);
+        assert_same(&new, &fresh(&table), "2,000 commits in a folder");
+    }
+}
+
+#[test]
+fn a_refresh_over_many_commits_lists_them() {
+    for commits in [15, 16, 17, 40u64] {
+        let mut table = table();
+        let storage = Watched::folder_of(&table);
+        let old = engine(0).open_in(Arc::clone(&storage) as _).snapshot().unwrap();
+        storage.take();
+        for n in 0..commits {
+            table = table.commit([commit_info(), add(&format!("new {n}"))]);
+        }
+        let new = old.refresh().unwrap();
+        assert_eq!(storage.take().lists.len(), usize::from(commits >= 16), "{commits} commits");
+        assert_same(&new, &fresh(&table), &format!("{commits} commits"));
+        // An intermediate version is near enough to be asked for.
+        let within = old.refresh_to().version(5).snapshot().unwrap();
+        assert_eq!(storage.take().lists, [""; 0]);
+        assert_eq!(paths(&within), table.state_at(5).live_files());
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::UNIX_EPOCH;
 /// A table's directory, and what was asked of it. Names are those in `_delta_log`.
 pub struct Watched {
     root: PathBuf,
+    lists_from: bool,
     record: Mutex<Record>,
 }
 
@@ -35,7 +36,13 @@ impl Watched {
     }
 
     pub fn at(root: &Path) -> Arc<Watched> {
-        Arc::new(Watched { root: root.to_owned(), record: Mutex::default() })
+        Arc::new(Watched { root: root.to_owned(), lists_from: true, record: Mutex::default() })
+    }
+
+    /// As a local folder is: a listing costs all of its names, wherever it begins.
+    pub fn folder_of(table: &TestTable) -> Arc<Watched> {
+        let root = table.root();
+        Arc::new(Watched { root, lists_from: false, record: Mutex::default() })
     }
 
     /// What was asked for since the last time.
@@ -103,6 +110,10 @@ impl Storage for Watched {
         let modified = metadata.modified().expect("a time").duration_since(UNIX_EPOCH);
         let modified_ms = modified.expect("a time after 1970").as_millis() as i64;
         Ok(FileStat { size: metadata.len(), modified_ms })
+    }
+
+    fn lists_from(&self) -> bool {
+        self.lists_from
     }
 
     fn root(&self) -> &str {
