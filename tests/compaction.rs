@@ -227,8 +227,6 @@ fn what_is_no_file_is_read_of_a_compaction_too() {
     let of_commits = commits.snapshot();
     let table = table().compaction(1, 3);
     let (snapshot, storage) = opened(&table);
-    assert_eq!(snapshot.domain_metadata().unwrap(), of_commits.domain_metadata().unwrap());
-    assert_eq!(snapshot.txns().unwrap(), of_commits.txns().unwrap());
     assert_eq!(snapshot.metadata(), of_commits.metadata());
     assert_eq!(snapshot.metadata().configuration["k"], "v");
     let origin = snapshot.origin();
@@ -236,6 +234,22 @@ fn what_is_no_file_is_read_of_a_compaction_too() {
     assert_eq!(origin.protocol, Source::Commit(0));
     let read = storage.take();
     assert_eq!(read.read(), [commit_name(0), compaction_name(1, 3), commit_name(4)]);
+    assert_eq!(snapshot.domain_metadata().unwrap(), of_commits.domain_metadata().unwrap());
+    assert_eq!(snapshot.txns().unwrap(), of_commits.txns().unwrap());
+}
+
+#[test]
+fn a_domain_whose_removal_a_compaction_left_out_stays_removed() {
+    let table = TestTable::new()
+        .commit([protocol(1, 2), metadata("id long"), domain_metadata("gone", "{}")])
+        .checkpoint()
+        .commit([commit_info(), domain_metadata("gone", "").removed()])
+        .commit([commit_info(), add("a")]);
+    // As Spark writes it: without what only says that something is no more.
+    let table = table.compaction_of(1, 2, [add("a")]);
+    let (snapshot, _) = opened(&table);
+    assert_eq!(snapshot.origin().compactions, 1);
+    assert!(snapshot.domain_metadata().unwrap().is_empty());
 }
 
 #[test]

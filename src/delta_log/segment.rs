@@ -232,6 +232,13 @@ impl LogSegment {
         self.checkpoint.as_ref()?.names.first().map(String::as_str)
     }
 
+    /// The commits of `versions`, newest first.
+    pub(crate) fn single_commits(&self, versions: Range<u64>) -> Vec<Stretch> {
+        let commits = self.commits.iter().rev();
+        let wanted = commits.filter(|commit| versions.contains(&commit.version));
+        wanted.cloned().map(Stretch::Commit).collect()
+    }
+
     /// What stands for the commits of `versions`, newest first, compactions in
     /// place of commits wherever they begin and end within.
     pub(crate) fn stretches(&self, versions: Range<u64>) -> Vec<Stretch> {

@@ -16,6 +16,7 @@ use crate::delta_log::checksum::VersionChecksum;
 use crate::delta_log::path;
 use crate::engine::EventLevel;
 use crate::error::{Error, Result};
+use crate::read_ahead::Cancel;
 use crate::replay::Replay;
 use crate::snapshot::Snapshot;
 
@@ -29,6 +30,7 @@ pub(super) struct Checked {
     pub(super) said: Option<Said>,
     /// Whether a disagreement is told to the host instead of being an error.
     pub(super) warns: bool,
+    pub(super) cancel: Cancel,
 }
 
 impl Batches for Checked {
@@ -76,7 +78,7 @@ impl Checked {
         let files = &checksum.files;
         compare(&log, "live files", totals.files, &name, Some(files.num_files));
         compare(&log, "bytes of live files", totals.bytes, &name, Some(files.size_bytes));
-        let (protocol, metadata) = self.snapshot.logged()?;
+        let (protocol, metadata) = self.snapshot.logged(&self.cancel)?;
         if checksum.protocol.as_ref().is_some_and(|said| !is_same(said, &protocol)) {
             found.push(format!("{log}: another protocol than {name} says"));
         }

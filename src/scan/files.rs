@@ -31,8 +31,14 @@ impl Scan {
         let adds = ActionKinds::from_iter([ActionKind::ADD]);
         let (cancel, counts, replay) =
             self.replay(projection, adds, commits, checkpoint, size_column);
-        let checked =
-            Checked { replay, snapshot: snapshot.clone(), checksum, said, warns: self.checks_warn };
+        let checked = Checked {
+            replay,
+            snapshot: snapshot.clone(),
+            checksum,
+            said,
+            warns: self.checks_warn,
+            cancel: cancel.clone(),
+        };
         Ok(BatchStream::new(schema, cancel, counts, checked))
     }
 

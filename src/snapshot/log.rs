@@ -293,19 +293,9 @@ impl Log {
         checksum.clone()
     }
 
-    /// Looks for actions of `kinds`; keeps up to `keep_bytes` of what it reads.
-    pub(super) fn look_up(&self, kinds: &'static [RareKind], keep_bytes: u64) -> Result<Found> {
-        self.look_up_by(kinds, keep_bytes, true)
-    }
-
-    /// As [`look_up`](Self::look_up), in the log alone where that is to be
-    /// compared with what sums it up.
-    pub(super) fn look_up_by(
-        &self,
-        kinds: &'static [RareKind],
-        keep_bytes: u64,
-        by_summaries: bool,
-    ) -> Result<Found> {
+    /// Looks for what is asked.
+    pub(super) fn look_up(&self, ask: &Ask) -> Result<Found> {
+        let Ask { kinds, by_summaries, .. } = *ask;
         let opened = self.opened();
         let segment = opened.as_ref().map_or(&self.segment, |opened| &opened.segment);
         let versions = segment.versions();
@@ -315,19 +305,19 @@ impl Log {
         summaries.retain(|summary| by_summaries && summary.version() + 1 >= versions.start);
         summaries.sort_by_key(|summary| std::cmp::Reverse(summary.version()));
 
-        let keep = Arc::new(Keep { at_most: keep_bytes, kept: AtomicU64::new(0) });
+        let keep = Arc::new(Keep { at_most: ask.keep_bytes, kept: AtomicU64::new(0) });
         let mut found = Found::default();
         // Down to which version all has been looked at.
         let mut down_to = versions.end;
         for summary in summaries {
             let above = summary.version() + 1;
-            self.look_at(&mut found, segment, above..down_to, kinds, &keep)?;
+            self.look_at(&mut found, segment, above..down_to, ask, &keep)?;
             down_to = down_to.min(above);
             if !found.missing(kinds).is_empty() {
                 self.take(&mut found, &summary, kinds);
             }
         }
-        self.look_at(&mut found, segment, versions.start..down_to, kinds, &keep)?;
+        self.look_at(&mut found, segment, versions.start..down_to, ask, &keep)?;
         let missing = found.missing(kinds);
         if missing.is_empty() {
             return Ok(found);
@@ -336,7 +326,7 @@ impl Log {
         let first = readable.segment.versions().start;
         if first < versions.start {
             let between = first..versions.start;
-            self.look_at(&mut found, &readable.segment, between, kinds, &keep)?;
+            self.look_at(&mut found, &readable.segment, between, ask, &keep)?;
         }
         let mut source = Source::Replay;
         if let Some(files) = &readable.segment.checkpoint {
@@ -376,19 +366,25 @@ impl Log {
         found: &mut Found,
         segment: &LogSegment,
         versions: Range<u64>,
-        kinds: &'static [RareKind],
+        ask: &Ask,
         keep: &Arc<Keep>,
     ) -> Result<()> {
+        let kinds = ask.kinds;
         if versions.is_empty() || found.missing(kinds).is_empty() {
             return Ok(());
         }
-        let stretches = segment.stretches(versions);
+        // Spark's compactions leave out that a domain was removed, and would bring
+        // back what an older checkpoint has of it.
+        let stretches = match kinds.contains(&RareKind::DomainMetadata) {
+            true => segment.single_commits(versions),
+            false => segment.stretches(versions),
+        };
         let mut rest = &stretches[..];
         let engine = &self.engine;
         let window = engine.window();
         if engine.spares_threads() {
             let began = Instant::now();
-            let mut here = self.look(rest, Window { threads: 0, ..window }, kinds, keep);
+            let mut here = self.look(rest, Window { threads: 0, ..window }, ask, keep);
             while began.elapsed() < HERE_AT_MOST
                 && let Some(run) = here.next()
             {
@@ -400,7 +396,7 @@ impl Log {
             }
         }
         if !rest.is_empty() {
-            for run in self.look(rest, window, kinds, keep) {
+            for run in self.look(rest, window, ask, keep) {
                 if found.take_run(run?, kinds) {
                     break;
                 }
@@ -409,14 +405,14 @@ impl Log {
         Ok(())
     }
 
-    /// Looks for rare actions of `kinds`, newest first, ahead on the workers: a
+    /// Looks for what is asked, newest first, ahead on the workers: a
     /// run of commits each. The content of the first comes with them, as much as
     /// is kept.
     fn look(
         &self,
         newest_first: &[Stretch],
         window: Window,
-        kinds: &'static [RareKind],
+        ask: &Ask,
         keep: &Arc<Keep>,
     ) -> ReadAhead<Run> {
         /// A commit's size is not known before it is read; most are small.
@@ -432,12 +428,12 @@ impl Log {
             }
             Ok(Planned { bytes: run.len() * COMMIT_BYTES, label, unit: run })
         });
-        let keep = Arc::clone(keep);
+        let (kinds, keep) = (ask.kinds, Arc::clone(keep));
         let (storage, events) = (self.storage(), self.engine.events().clone());
         ReadAhead::new(
             self.engine.pool(),
             window,
-            Cancel::default(),
+            ask.cancel.clone(),
             Arc::new(Counters::default()),
             plan,
             move |run: Vec<Stretch>| {
@@ -542,6 +538,22 @@ impl Log {
             actions.extend(rare);
         }
         Ok((Checkpoint::new(files, parts, &actions)?, actions))
+    }
+}
+
+/// What a look-up looks for.
+pub(super) struct Ask {
+    pub(super) kinds: &'static [RareKind],
+    /// How much of the commits' bytes is kept.
+    pub(super) keep_bytes: u64,
+    /// Whether to rely on what sums up the log: not, where it is to be compared.
+    pub(super) by_summaries: bool,
+    pub(super) cancel: Cancel,
+}
+
+impl Ask {
+    pub(super) fn new(kinds: &'static [RareKind]) -> Ask {
+        Ask { kinds, keep_bytes: 0, by_summaries: true, cancel: Cancel::default() }
     }
 }
 

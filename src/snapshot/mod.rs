@@ -34,10 +34,11 @@ use crate::features;
 use crate::properties::{
     self, CLUSTERING_DOMAIN, PropertyValue, ROW_TRACKING_DOMAIN, TableProperties,
 };
+use crate::read_ahead::Cancel;
 use crate::schema::{self, ColumnMappingMode, DataType, StructType};
 use crate::span::{Label, SpanKind};
 use crate::storage::Storage;
-use log::{ApplicationState, Log, Prior};
+use log::{ApplicationState, Ask, Log, Prior};
 
 /// One version of one table. Cheap to clone; any thread may use it.
 #[derive(Clone)]
@@ -135,7 +136,7 @@ impl Snapshot {
             engine.events().tell(EventLevel::Warning, warning);
         }
         let keep_bytes = engine.window().bytes as u64;
-        let found = log.look_up(KINDS, keep_bytes)?;
+        let found = log.look_up(&Ask { keep_bytes, ..Ask::new(KINDS) })?;
         let by_checksum = found.is_by_checksum();
         let mut kept = read;
         kept.extend(found.read);
@@ -143,7 +144,7 @@ impl Snapshot {
         let described = match Described::new(&log, found.protocol, found.metadata) {
             // A checksum keeps nobody from a table that its log describes well.
             Err(bad) if by_checksum => {
-                let found = log.look_up_by(KINDS, 0, false)?;
+                let found = log.look_up(&Ask { by_summaries: false, ..Ask::new(KINDS) })?;
                 let described = Described::new(&log, found.protocol, found.metadata)?;
                 let message = format!("a checksum's protocol and metaData are not used: {bad}");
                 engine.events().tell(EventLevel::Warning, &message);
@@ -286,7 +287,7 @@ impl Snapshot {
         if let Some(state) = self.inner.state.get() {
             return Ok(state);
         }
-        let state = Arc::new(self.inner.log.look_up(KINDS, 0)?.into_state());
+        let state = Arc::new(self.inner.log.look_up(&Ask::new(KINDS))?.into_state());
         Ok(self.inner.state.get_or_init(|| state))
     }
 
@@ -444,14 +445,15 @@ impl Snapshot {
 
     /// The protocol and the metadata as the log itself has them: another look,
     /// where they came from a checksum.
-    pub(crate) fn logged(&self) -> Result<(Protocol, Metadata)> {
+    pub(crate) fn logged(&self, cancel: &Cancel) -> Result<(Protocol, Metadata)> {
         const KINDS: &[RareKind] = &[RareKind::Protocol, RareKind::Metadata];
         let Inner { log, described: Described { protocol, metadata, .. }, .. } = &*self.inner;
         let is_logged = |source| !matches!(source, Source::Checksum(_));
         if is_logged(protocol.1) && is_logged(metadata.1) {
             return Ok((protocol.0.clone(), metadata.0.clone()));
         }
-        let found = log.look_up_by(KINDS, 0, false)?;
+        let cancel = cancel.clone();
+        let found = log.look_up(&Ask { by_summaries: false, cancel, ..Ask::new(KINDS) })?;
         match (found.protocol, found.metadata) {
             (Some((protocol, _)), Some((metadata, _))) => Ok((protocol, metadata)),
             _ => Err(Error::corrupt(format!(
