@@ -93,7 +93,10 @@ pub(crate) struct Catalog {
 /// What one listing of the log showed.
 #[derive(Default)]
 struct Listing {
-    commits: Vec<CommitFile>,
+    /// The versions that have a commit, in order: of most, nothing else is needed.
+    commits: Vec<u64>,
+    /// Those of them that are not where every table has them.
+    given: Vec<CommitFile>,
     checkpoints: BTreeMap<u64, Vec<CheckpointName>>,
     compactions: Vec<(u64, u64)>,
     checksum: Option<u64>,
@@ -207,8 +210,8 @@ impl LogSegment {
         {
             return listing.segment(Some(checkpoint), limit, request, warnings);
         }
-        listing.commits.retain(|commit| commit.version > self.version);
-        listing.commits.splice(0..0, self.commits.iter().cloned());
+        listing.commits.retain(|&version| version > self.version);
+        listing.commits.splice(0..0, self.commits.iter().map(|commit| commit.version));
         listing.compactions.extend(&self.compactions);
         listing.compactions.sort_unstable_by_key(|&(first, last)| (last, first));
         listing.compactions.dedup();
@@ -340,18 +343,16 @@ impl Listing {
             }
             LogFile::Checkpoint(_) | LogFile::Compaction { .. } | LogFile::Checksum => {}
         })?;
+        if let Some(catalog) = &request.catalog {
+            let given = catalog.commits.iter().filter(|commit| commit.version >= from);
+            listing.given = given.cloned().collect();
+            commits.retain(|&version| version <= catalog.version);
+            commits.extend(listing.given.iter().map(|commit| commit.version));
+        }
         // A store may list in any order, and a name twice.
         commits.sort_unstable();
         commits.dedup();
-        if let Some(catalog) = &request.catalog {
-            let is_given = |version: u64| catalog.commits.iter().any(|c| c.version == version);
-            commits.retain(|&version| version <= catalog.version && !is_given(version));
-        }
-        listing.commits = commits.into_iter().map(CommitFile::published).collect();
-        if let Some(catalog) = &request.catalog {
-            listing.commits.extend(catalog.commits.iter().filter(|c| c.version >= from).cloned());
-            listing.commits.sort_by_key(|commit| commit.version);
-        }
+        listing.commits = commits;
         listing.compactions.sort_unstable_by_key(|&(first, last)| (last, first));
         listing.compactions.dedup();
         Ok(listing)
@@ -378,12 +379,12 @@ impl Listing {
         let mut listing = Listing::default();
         for next in version + 1..=version + AT_MOST {
             if limit.is_some_and(|limit| next > limit) || !is_there(&path::commit(next))? {
-                let newest = listing.commits.last().map_or(version, |commit| commit.version);
+                let newest = listing.commits.last().copied().unwrap_or(version);
                 listing.checksum =
                     Some(newest).filter(|&v| is_there(&path::checksum(v)).unwrap_or(false));
                 return Ok(Some(listing));
             }
-            listing.commits.push(CommitFile::published(next));
+            listing.commits.push(next);
         }
         Ok(None)
     }
@@ -430,15 +431,14 @@ impl Listing {
         warnings.extend(newer.map(|(version, _)| {
             format!("the checkpoint of version {version} lacks a part and is ignored")
         }));
-        let begin = self.commits.partition_point(|commit| commit.version < first);
+        let begin = self.commits.partition_point(|&version| version < first);
         let end = limit.map_or(self.commits.len(), |limit| {
-            self.commits.partition_point(|commit| commit.version <= limit)
+            self.commits.partition_point(|&version| version <= limit)
         });
-        let after = self.commits.get(end).map(|commit| commit.version);
-        let commits = self.commits.get(begin..end).unwrap_or_default().to_vec();
+        let after = self.commits.get(end).copied();
+        let commits = self.commits.get(begin..end).unwrap_or_default();
 
-        for (commit, expected) in commits.iter().zip(first..) {
-            let found = commit.version;
+        for (&found, expected) in commits.iter().zip(first..) {
             if found == expected {
                 continue;
             }
@@ -453,7 +453,7 @@ impl Listing {
             }));
         }
 
-        let reached = commits.last().map(|commit| commit.version);
+        let reached = commits.last().copied();
         let Some(version) = reached.or(checkpoint.as_ref().map(|c| c.version)) else {
             let nothing = format!("no commit and no complete checkpoint in {}", path::LOG_DIR);
             return Err(Error::not_found(match limit {
@@ -476,6 +476,11 @@ impl Listing {
                 )),
             });
         }
+        let file = |&version: &u64| {
+            let given = self.given.binary_search_by_key(&version, |commit| commit.version);
+            given.map_or_else(|_| CommitFile::published(version), |at| self.given[at].clone())
+        };
+        let commits = commits.iter().map(file).collect();
         let mut compactions = self.compactions;
         compactions.retain(|&(begin, last)| begin >= first && last <= version);
         let checksum =
