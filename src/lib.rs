@@ -16,8 +16,10 @@
 //! # Ok::<(), delta_engine::Error>(())
 //! ```
 //!
-//! A host that keeps a list of the files brings it up to date with
-//! [`Scan::changes_since`]; [`Scan::actions`] tells what a range of commits did.
+//! [`Engine::open`] opens an older version, by number or by time. A host that
+//! keeps a list of the files brings it up to date with [`Snapshot::refresh`] and
+//! [`Scan::changes_since`]; [`Scan::actions`] tells what a range of commits did,
+//! [`Scan::history`] who did it.
 //!
 //! # What it promises
 //!
@@ -38,7 +40,7 @@
 //! |---|---|
 //! | `ffi` | what is a call, a handle and an error in C? |
 //! | `scan` | what to read of a snapshot, and in which columns? |
-//! | `snapshot` | which protocol, metadata and schema does a version have? |
+//! | `snapshot` | which version is meant, and where are its parts found? |
 //! | `replay` | which files are live? |
 //! | `delta_log` | what is in `_delta_log/`? |
 //! | `parquet_file` | where can a Parquet file be cut, and its text be read fast? |
