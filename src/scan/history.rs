@@ -19,25 +19,6 @@ use crate::snapshot::Clock;
 use crate::span::{Label, SpanKind};
 use crate::storage::Storage;
 
-/// The columns a history has when none are named.
-pub const DEFAULT_HISTORY_COLUMNS: &[&str] = &[
-    "version",
-    "timestamp",
-    "in_commit_timestamp",
-    "operation",
-    "operation_parameters",
-    "operation_metrics",
-    "engine_info",
-    "user_metadata",
-    "user_id",
-    "user_name",
-    "isolation_level",
-    "read_version",
-    "is_blind_append",
-    "txn_id",
-    "tags",
-];
-
 /// Every column that a history can have; [`Scan::history`] says what each one
 /// holds.
 pub const HISTORY_COLUMNS: &[&str] = &[
@@ -58,6 +39,13 @@ pub const HISTORY_COLUMNS: &[&str] = &[
     "tags",
     "commit_info",
 ];
+
+/// The columns a history has when none are named: all but the last, which holds
+/// the others too.
+pub const DEFAULT_HISTORY_COLUMNS: &[&str] = match HISTORY_COLUMNS.split_last() {
+    Some((_, others)) => others,
+    None => HISTORY_COLUMNS,
+};
 
 /// The most commits of a decode unit, and so of a batch: a storage that is far
 /// away takes its time for each.

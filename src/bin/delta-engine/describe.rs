@@ -108,6 +108,11 @@ fn describe(snapshot: &Snapshot) -> Result<Value, Failure> {
     let timestamp_ms = match snapshot.timestamp_ms() {
         Ok(at) => Some(at),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
+        // All else that is known of the version is worth a look.
+        Err(error) if error.kind() == ErrorKind::CorruptLog => {
+            table::warn(&error.to_string());
+            None
+        }
         Err(error) => return Err(error.into()),
     };
     let domain_metadata = snapshot.domain_metadata()?;

@@ -80,9 +80,14 @@ impl Table {
 pub(crate) fn engine() -> EngineBuilder {
     Engine::builder().on_event(|event| {
         if event.level == EventLevel::Warning {
-            let _ = writeln!(io::stderr(), "delta-engine: warning: {}", printable(event.message));
+            warn(event.message);
         }
     })
+}
+
+/// Says on stderr what is odd and no reason to stop.
+pub(crate) fn warn(message: &str) {
+    let _ = writeln!(io::stderr(), "delta-engine: warning: {}", printable(message));
 }
 
 #[cfg(test)]
