@@ -225,6 +225,24 @@ fn a_refresh_over_many_commits_lists_them() {
 }
 
 #[test]
+fn a_chain_of_refreshes_finds_a_checkpoint_that_no_hint_tells_of() {
+    let mut table = TestTable::new().commit([protocol(1, 2), metadata("id long")]);
+    let storage = Watched::folder_of(&table);
+    let mut chain = engine(0).open_in(Arc::clone(&storage) as _).snapshot().unwrap();
+    storage.take();
+    for n in 1..=70 {
+        table = table.commit([commit_info(), add(&format!("{n}"))]);
+        if n == 30 {
+            table = table.checkpoint();
+        }
+        chain = chain.refresh().unwrap();
+    }
+    assert_eq!(storage.take().lists.len(), 1);
+    assert_eq!(chain.origin().checkpoint, Some(30));
+    assert_same(&chain, &fresh(&table), "70 refreshes");
+}
+
+#[test]
 fn a_refresh_of_a_table_that_has_not_changed_reads_no_commit() {
     for table in [table(), table().checkpoint(), table().checksum(), table().compaction(1, 2)] {
         let storage = Watched::of(&table);

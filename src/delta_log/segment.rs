@@ -64,6 +64,8 @@ pub(crate) struct LogSegment {
     compactions: Vec<(u64, u64)>,
     /// The newest version that has a checksum and is not older than the checkpoint.
     pub(crate) checksum: Option<u64>,
+    /// How many of the commits were asked for by name since the log was listed.
+    asked_for: usize,
     /// What was odd about the log and does not matter to this version: a line
     /// each, for the host's log.
     pub(crate) warnings: Vec<String>,
@@ -187,6 +189,8 @@ impl LogSegment {
     /// As [`find`](Self::find), by a listing that begins where this segment
     /// ends: what is new decides what it costs.
     pub(crate) fn newer(&self, storage: &dyn Storage, request: &Request) -> Result<LogSegment> {
+        /// A checkpoint that no hint tells of is found by a listing alone.
+        const ASKED_FOR_MAX: usize = 64;
         let limit = request.limit()?;
         let own = self.checkpoint.as_ref().map(|checkpoint| checkpoint.version);
         let goes_back = limit.is_some_and(|limit| limit < self.version);
@@ -198,13 +202,15 @@ impl LogSegment {
         let is_newer = hint.is_some_and(|hint| own.is_none_or(|own| hint.version > own));
         // So is one that log cleanup has left to begin with.
         let is_whole = self.oldest_file().is_some_and(|name| storage.stat(name).is_ok());
-        if goes_back || !is_plain || is_newer || !is_whole {
+        let is_due = self.asked_for >= ASKED_FOR_MAX;
+        if goes_back || !is_plain || is_newer || !is_whole || is_due {
             return LogSegment::find(storage, request);
         }
-        let mut listing = match Listing::of_next(storage, self.version, limit, request)? {
-            Some(listing) => listing,
-            None => Listing::new(storage, self.version, limit, request)?,
-        };
+        let (asked_for, mut listing) =
+            match Listing::of_next(storage, self.version, limit, request)? {
+                Some(listing) => (self.asked_for + listing.commits.len(), listing),
+                None => (0, Listing::new(storage, self.version, limit, request)?),
+            };
         if let Some(checkpoint) = listing.newest_checkpoint(request)
             && own.is_none_or(|own| checkpoint.version > own)
         {
@@ -216,7 +222,8 @@ impl LogSegment {
         listing.compactions.sort_unstable_by_key(|&(first, last)| (last, first));
         listing.compactions.dedup();
         listing.checksum = listing.checksum.max(self.checksum);
-        listing.segment(self.checkpoint.clone(), limit, request, warnings)
+        let segment = listing.segment(self.checkpoint.clone(), limit, request, warnings)?;
+        Ok(LogSegment { asked_for, ..segment })
     }
 
     /// The newest of its files that lie where every reader finds them.
@@ -485,7 +492,15 @@ impl Listing {
         compactions.retain(|&(begin, last)| begin >= first && last <= version);
         let checksum =
             self.checksum.filter(|&checksum| checksum + 1 >= first && checksum <= version);
-        Ok(LogSegment { version, checkpoint, commits, compactions, checksum, warnings })
+        Ok(LogSegment {
+            version,
+            checkpoint,
+            commits,
+            compactions,
+            checksum,
+            asked_for: 0,
+            warnings,
+        })
     }
 }
 
