@@ -1329,6 +1329,9 @@ enum engine_status engine_next_batch(struct engine_stream *stream,
 
  A stream without workers decodes inside the call, and looks at the clock
  only between two decode units.
+
+ What compares a listing, at its end, with what the table counts itself is
+ not interrupted by the time, only by a cancel.
  */
 enum engine_status engine_next_batch_within(struct engine_stream *stream,
                                             uint64_t timeout_ms,

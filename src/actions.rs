@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, MapBuilder, MapFieldNames, StringBuilder};
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use serde::{Deserialize, de};
 use serde_json::Value;
@@ -381,6 +381,13 @@ pub(crate) fn string_map() -> DataType {
         Field::new("value", DataType::Utf8, true),
     ]));
     DataType::Map(Arc::new(Field::new("key_value", entry, false)), false)
+}
+
+/// Builds a column of that type.
+pub(crate) fn string_map_builder() -> MapBuilder<StringBuilder, StringBuilder> {
+    let names =
+        MapFieldNames { entry: "key_value".into(), key: "key".into(), value: "value".into() };
+    MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new())
 }
 
 /// The deletion vector's descriptor as it is delivered ("Deletion Vector

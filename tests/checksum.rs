@@ -3,12 +3,16 @@
 //! never passes for a good one.
 mod common;
 
+use bytes::Bytes;
 use common::*;
-use delta_engine::{Error, ErrorKind, FILE_COLUMNS, Snapshot, Source};
+use delta_engine::{
+    CancelHandle, Error, ErrorKind, FILE_COLUMNS, FileStat, Snapshot, Source, Storage,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
 /// Versions 0 to 2, whose live files are `b`, `c` and `d`, of 2, 3 and 4 bytes.
 fn table() -> TestTable {
@@ -421,6 +425,74 @@ fn a_disagreement_can_be_a_warning_and_the_batches_are_the_same() {
         let told = listed(&all, 0, columns, true).2;
         assert_eq!(told.len(), 4, "{told:?}");
     }
+}
+
+#[test]
+fn an_older_checksum_that_the_snapshot_relies_on_is_held_to_its_word() {
+    let with = |change: fn(&mut Value)| table().checksum_as(change).commit([commit_info()]);
+    assert_eq!(with(|_| {}).live_files(), LIVE);
+    let table = with(|checksum| checksum["metadata"]["configuration"]["k"] = json!("v"));
+    let name = checksum_name(2);
+    assert_error(table.try_live_files(), ErrorKind::CorruptLog, &["metaData", &name]);
+    let table = with(|checksum| checksum["protocol"]["writerFeatures"] = json!(["new"]));
+    assert_error(table.try_live_files(), ErrorKind::CorruptLog, &["protocol", &name]);
+    // Its counts are of another version.
+    let table = with(|checksum| checksum["numFiles"] = json!(99));
+    assert_eq!(table.live_files(), LIVE);
+}
+
+/// A storage whose stream is cancelled by the first read of a commit after the
+/// listing itself.
+struct Cancels {
+    inner: Arc<Watched>,
+    cancel: Mutex<Option<CancelHandle>>,
+}
+
+impl Storage for Cancels {
+    fn list(
+        &self,
+        dir: &str,
+        from: &str,
+        visit: &mut dyn FnMut(&str) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.inner.list(dir, from, visit)
+    }
+
+    fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, Error> {
+        if let Some(cancel) = self.cancel.lock().unwrap().take() {
+            cancel.cancel();
+        }
+        self.inner.read_range(name, range)
+    }
+
+    fn stat(&self, name: &str) -> Result<FileStat, Error> {
+        self.inner.stat(name)
+    }
+
+    fn root(&self) -> &str {
+        self.inner.root()
+    }
+}
+
+#[test]
+fn the_comparison_with_the_log_ends_when_the_stream_is_cancelled() {
+    let mut table = table();
+    for n in 0..200 {
+        table = table.commit([commit_info().with("inCommitTimestamp", 4_000 + n)]);
+    }
+    let table = table.checksum();
+    let inner = Watched::of(&table);
+    let storage = Arc::new(Cancels { inner: Arc::clone(&inner), cancel: Mutex::default() });
+    let snapshot = engine(0).open_in(Arc::clone(&storage) as _).snapshot().unwrap();
+    let mut stream = snapshot.scan().batch_rows(1).files().unwrap();
+    for _ in LIVE {
+        stream.next().unwrap().unwrap();
+    }
+    *storage.cancel.lock().unwrap() = Some(stream.cancel_handle());
+    inner.take();
+    assert_error(stream.next().unwrap(), ErrorKind::Cancelled, &[]);
+    let read = inner.take().read.len();
+    assert!((1..20).contains(&read), "{read} files");
 }
 
 #[test]

@@ -8,8 +8,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Int64Builder, MapBuilder, MapFieldNames, StringBuilder,
-    TimestampMillisecondBuilder,
+    ArrayRef, BooleanBuilder, Int64Builder, MapBuilder, StringBuilder, TimestampMillisecondBuilder,
 };
 use arrow::datatypes::{DataType, TimeUnit};
 
@@ -196,15 +195,7 @@ impl InfoColumns {
             Shape::Json => Column::Json(StringBuilder::new()),
             Shape::Long => Column::Long(Int64Builder::new()),
             Shape::Bool => Column::Bool(BooleanBuilder::new()),
-            Shape::Map => {
-                let names = MapFieldNames {
-                    entry: "key_value".to_owned(),
-                    key: "key".to_owned(),
-                    value: "value".to_owned(),
-                };
-                let (keys, values) = (StringBuilder::new(), StringBuilder::new());
-                Column::Map(Box::new(MapBuilder::new(Some(names), keys, values)))
-            }
+            Shape::Map => Column::Map(Box::new(actions::string_map_builder())),
         };
         InfoColumns { fields: fields.to_vec(), columns: fields.iter().map(column).collect() }
     }

@@ -9,10 +9,7 @@
 
 use std::io::Write;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, MapArray, MapBuilder, MapFieldNames, StringArray, StringBuilder,
-    StructArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, MapArray, StringArray, StringBuilder, StructArray};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
@@ -23,6 +20,7 @@ use arrow::temporal_conversions::{
     timestamp_us_to_datetime,
 };
 
+use crate::actions::string_map_builder;
 use crate::error::{Error, Result, escaped};
 
 /// No statistics nest deeper: a table's columns do not.
@@ -49,10 +47,7 @@ pub(crate) fn json_text(stats: &StructArray) -> Result<StringArray> {
 /// A map for each row, of the names of the struct's fields, which are physical
 /// names, to the values' text; null where the struct is null.
 pub(crate) fn partition_values(parsed: &StructArray) -> Result<MapArray> {
-    let names =
-        MapFieldNames { entry: "key_value".into(), key: "key".into(), value: "value".into() };
-    let (keys, values) = (StringBuilder::new(), StringBuilder::new());
-    let mut out = MapBuilder::new(Some(names), keys, values);
+    let mut out = string_map_builder();
     let mut text = Vec::new();
     let failed = |e| Error::bug(format!("a map of partition values: {e}"));
     for row in 0..parsed.len() {

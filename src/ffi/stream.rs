@@ -254,6 +254,9 @@ pub extern "C" fn engine_next_batch(
 ///
 /// A stream without workers decodes inside the call, and looks at the clock
 /// only between two decode units.
+///
+/// What compares a listing, at its end, with what the table counts itself is
+/// not interrupted by the time, only by a cancel.
 #[unsafe(no_mangle)]
 pub extern "C" fn engine_next_batch_within(
     stream: *mut engine_stream,

@@ -18,7 +18,7 @@ use crate::engine::EventLevel;
 use crate::error::{Error, Result};
 use crate::read_ahead::Cancel;
 use crate::replay::Replay;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Source};
 
 /// A replay that is compared, when it has ended, with what is said of it.
 pub(super) struct Checked {
@@ -70,20 +70,33 @@ impl Checked {
             let (actions, by) = (totals.sidecar_actions, "its checkpointMetadata");
             compare(name, "actions in sidecars", actions, by, said.sidecar_actions);
         }
-        let Some(checksum) = &self.checksum else { return Ok(found) };
+        let log = format!("the log up to version {}", self.snapshot.version());
         // "Readers MAY use Version Checksums to validate table state integrity",
         // and then "SHOULD surface the discrepancy to users via error messaging".
-        let name = path::checksum(self.snapshot.version());
-        let log = format!("the log up to version {}", self.snapshot.version());
-        let files = &checksum.files;
-        compare(&log, "live files", totals.files, &name, Some(files.num_files));
-        compare(&log, "bytes of live files", totals.bytes, &name, Some(files.size_bytes));
-        let (protocol, metadata) = self.snapshot.logged(&self.cancel)?;
-        if checksum.protocol.as_ref().is_some_and(|said| !is_same(said, &protocol)) {
-            found.push(format!("{log}: another protocol than {name} says"));
+        let own = path::checksum(self.snapshot.version());
+        if let Some(checksum) = &self.checksum {
+            let files = &checksum.files;
+            compare(&log, "live files", totals.files, &own, Some(files.num_files));
+            compare(&log, "bytes of live files", totals.bytes, &own, Some(files.size_bytes));
         }
-        if checksum.metadata.as_ref().is_some_and(|said| *said != metadata) {
-            found.push(format!("{log}: another metaData than {name} says"));
+        // An older checksum that newer commits were applied to is held to its word
+        // as well: what it says is what the snapshot has.
+        let origin = self.snapshot.origin();
+        let base = |source| match source {
+            Source::Checksum(version) => path::checksum(version),
+            _ => own.clone(),
+        };
+        let (protocol, metadata) = self.snapshot.logged(&self.cancel)?;
+        let said = self.checksum.as_ref();
+        let said_protocol = said.and_then(|checksum| checksum.protocol.as_ref());
+        let mut protocols = said_protocol.into_iter().chain([self.snapshot.protocol()]);
+        if protocols.any(|said| !is_same(said, &protocol)) {
+            found.push(format!("{log}: another protocol than {} says", base(origin.protocol)));
+        }
+        let said_metadata = said.and_then(|checksum| checksum.metadata.as_ref());
+        let mut metadatas = said_metadata.into_iter().chain([self.snapshot.metadata()]);
+        if metadatas.any(|said| *said != metadata) {
+            found.push(format!("{log}: another metaData than {} says", base(origin.metadata)));
         }
         Ok(found)
     }

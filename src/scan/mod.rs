@@ -134,7 +134,8 @@ impl Scan {
     /// it the stream ends with an error of kind `CorruptLog` in place of its end.
     ///
     /// A complete listing is compared with the checksum of its version: number
-    /// and bytes of the files, protocol and metadata ("State Validation"); and
+    /// and bytes of the files, protocol and metadata ("State Validation"), those
+    /// two also where an older checksum is what the snapshot has them from; and
     /// with what `_last_checkpoint` and the checkpoint's own metadata say of the
     /// checkpoint. Where a table has none of them, there is nothing to compare.
     ///

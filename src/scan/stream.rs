@@ -78,7 +78,8 @@ impl BatchStream {
     /// Like `next`, but gives up after `wait` with an error of kind
     /// [`Timeout`](ErrorKind::Timeout): the stream is as it was, and may be
     /// asked again. Without workers the work is done here, and is not
-    /// interrupted.
+    /// interrupted; nor is what compares a listing, at its end, with what the
+    /// table counts itself.
     pub fn next_within(&mut self, wait: Duration) -> Option<Result<RecordBatch>> {
         self.next_until(Instant::now().checked_add(wait))
     }
