@@ -9,7 +9,8 @@
 //!
 //! What a stream promises:
 //!
-//! 1. Results come in plan order, whatever order units finish in.
+//! 1. Results come in plan order, whatever order units finish in, unless they
+//!    are asked for [as they finish](ReadAhead::as_they_finish).
 //! 2. No more than the window, in units and in bytes, is submitted and not yet
 //!    delivered. A unit that is larger than the byte budget goes alone.
 //! 3. The channel has a place for every unit of the window, so a worker never
@@ -25,6 +26,10 @@
 //! 8. The last handle to the pool joins its threads.
 //! 9. Decoding begins when the stream is created.
 //!
+//! A plan may itself come from a stream ([`Source`]): what is not decoded there
+//! yet is not waited for while a result of this one is ready, and a consumer
+//! that does wait wakes up for both.
+//!
 //! With no threads the consumer decodes for itself, one unit for each call, and
 //! the answers are the same. A consumer that already is a worker of the pool
 //! decodes queued units instead of only waiting for them: the worker they wait
@@ -39,10 +44,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
 use crate::error::{Error, Result, escaped};
 use crate::span::{Label, SpanKind, Spans, Watch};
@@ -292,12 +298,66 @@ pub(crate) struct Planned<U> {
     pub(crate) label: Label,
 }
 
+/// Where items come from that may not be there yet.
+pub(crate) trait Source: Send {
+    type Item;
+
+    /// The next item, or `None` at the end; `Pending` if it is not there when
+    /// `deadline` has passed, which a call may exceed by one step of work. A
+    /// deadline in the past only looks.
+    fn next_until(&mut self, deadline: Option<Instant>) -> Poll<Option<Self::Item>>;
+
+    /// Adds to `select` what gets something to receive when an item may have come.
+    fn wakes<'a>(&'a self, select: &mut Select<'a>);
+}
+
+/// An iterator has its next item whenever it is asked.
+struct Ready<I>(I);
+
+impl<I: Iterator + Send> Source for Ready<I> {
+    type Item = I::Item;
+
+    fn next_until(&mut self, _: Option<Instant>) -> Poll<Option<I::Item>> {
+        Poll::Ready(self.0.next())
+    }
+
+    fn wakes<'a>(&'a self, _: &mut Select<'a>) {}
+}
+
+/// A plan's units with their decode function.
+struct Bound<P, D> {
+    plan: P,
+    decode: Arc<D>,
+}
+
+impl<P, D, U, T> Source for Bound<P, D>
+where
+    U: Send + 'static,
+    P: Source<Item = Result<Planned<U>>>,
+    D: Fn(U) -> Result<T> + Send + Sync + 'static,
+{
+    type Item = Result<Unit<T>>;
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Poll<Option<Result<Unit<T>>>> {
+        self.plan.next_until(deadline).map_ok(|Planned { unit, bytes, label }| {
+            let decode = Arc::clone(&self.decode);
+            Unit { label, bytes, decode: Box::new(move || decode(unit)) }
+        })
+    }
+
+    fn wakes<'a>(&'a self, select: &mut Select<'a>) {
+        self.plan.wakes(select);
+    }
+}
+
 /// The results of a plan's units, in plan order, decoded ahead.
 ///
 /// After an error, and after the end, it answers `None` for ever.
 pub(crate) struct ReadAhead<T> {
     pool: Arc<Pool>,
     limit: Window,
+    /// Whether a result waits for those of the units planned before it.
+    in_order: bool,
     cancel: Cancel,
     counters: Arc<Counters>,
     /// Of the unit that was delivered last.
@@ -311,16 +371,16 @@ struct Live<T> {
     plan: Option<Plan<T>>,
     /// Pulled from the plan, and too large for what the window has left.
     aside: Option<Unit<T>>,
-    /// One slot for each unit in flight; the front is the next to deliver.
+    /// One slot for each unit in flight, in plan order.
     window: VecDeque<Slot<T>>,
     window_bytes: usize,
-    /// The place in the plan of the window's front.
-    delivered: u64,
+    /// How many units were submitted: the next one's place in the plan.
+    submitted: u64,
     /// `None`: the consumer decodes for itself.
     lane: Option<LaneEnd<T>>,
 }
 
-type Plan<T> = Box<dyn Iterator<Item = Result<Unit<T>>> + Send>;
+type Plan<T> = Box<dyn Source<Item = Result<Unit<T>>>>;
 type LaneEnd<T> = (Arc<Lane<T>>, Receiver<Report<T>>);
 type Report<T> = (u64, Result<T>);
 
@@ -332,15 +392,17 @@ struct Unit<T> {
 }
 
 struct Slot<T> {
+    place: u64,
     label: Label,
     bytes: usize,
     result: Option<Result<T>>,
 }
 
-/// What became of waiting for the window's front.
+/// What became of waiting for a result.
 enum Waited {
-    /// The front has its result, or there is no front: the end.
-    Answered,
+    /// The slot at this place of the window has its result.
+    Answered(usize),
+    Ended,
     TimedOut,
     Failed(Error),
 }
@@ -367,6 +429,24 @@ impl<T: Send + 'static> ReadAhead<T> {
         P: Iterator<Item = Result<Planned<U>>> + Send + 'static,
         D: Fn(U) -> Result<T> + Send + Sync + 'static,
     {
+        ReadAhead::of(pool, window, cancel, counters, Ready(plan), decode)
+    }
+
+    /// As `new`, of a plan that may not have its next unit yet: it is asked as far
+    /// as it goes without waiting.
+    pub(crate) fn of<U, P, D>(
+        pool: &Arc<Pool>,
+        window: Window,
+        cancel: Cancel,
+        counters: Arc<Counters>,
+        plan: P,
+        decode: D,
+    ) -> ReadAhead<T>
+    where
+        U: Send + 'static,
+        P: Source<Item = Result<Planned<U>>> + 'static,
+        D: Fn(U) -> Result<T> + Send + Sync + 'static,
+    {
         let limit = Window {
             threads: window.threads.min(pool.threads),
             units: window.units.clamp(1, WINDOW_UNITS_MAX),
@@ -385,52 +465,27 @@ impl<T: Send + 'static> ReadAhead<T> {
             };
             (Arc::new(lane), receiver)
         });
-        let decode = Arc::new(decode);
-        let plan = plan.map(move |planned| {
-            let Planned { unit, bytes, label } = planned?;
-            let decode = Arc::clone(&decode);
-            Ok(Unit { label, bytes, decode: Box::new(move || decode(unit)) })
-        });
         let live = Live {
-            plan: Some(Box::new(plan)),
+            plan: Some(Box::new(Bound { plan, decode: Arc::new(decode) })),
             aside: None,
             window: VecDeque::new(),
             window_bytes: 0,
-            delivered: 0,
+            submitted: 0,
             lane,
         };
         let pool = Arc::clone(pool);
-        let mut stream = ReadAhead { pool, limit, cancel, counters, label: None, live: Some(live) };
+        let live = Some(live);
+        let mut stream =
+            ReadAhead { pool, limit, in_order: true, cancel, counters, label: None, live };
         stream.refill();
         stream
     }
 
-    /// Like `next`, but gives up at `deadline` with an error of kind `Timeout`;
-    /// the stream is as it was, and may be asked again.
-    ///
-    /// A deadline interrupts waiting, not work: where this thread decodes for
-    /// itself, or pulls the plan, one step is always made and may take longer.
-    pub(crate) fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<T>> {
-        let is_inline = self.live.as_ref()?.lane.is_none();
-        let next = if let Err(e) = self.pool.check_process() {
-            Some(Err(e))
-        } else if is_inline {
-            self.decode_next()
-        } else {
-            match self.wait(deadline) {
-                Waited::Answered => self.deliver(),
-                Waited::Failed(e) => Some(Err(e)),
-                // Not through the match below: a unit's own error may be of
-                // kind `Timeout` as well, and that one ends the stream.
-                Waited::TimedOut => {
-                    return Some(Err(Error::timeout("the next unit is not decoded yet")));
-                }
-            }
-        };
-        if !matches!(next, Some(Ok(_))) {
-            self.stop();
-        }
-        next
+    /// The stream with its results as their units finish, in whatever order.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for rows, which come next"))]
+    pub(crate) fn as_they_finish(mut self) -> Self {
+        self.in_order = false;
+        self
     }
 
     /// A watch for what is now done, on this thread, with what was delivered
@@ -443,13 +498,16 @@ impl<T: Send + 'static> ReadAhead<T> {
     }
 
     /// Without workers: pulls one unit and decodes it here.
-    fn decode_next(&mut self) -> Option<Result<T>> {
+    fn decode_next(&mut self, deadline: Option<Instant>) -> Poll<Option<Result<T>>> {
         if let Err(e) = self.cancel.check() {
-            return Some(Err(e));
+            return Poll::Ready(Some(Err(e)));
         }
-        let unit = match self.live.as_mut()?.pull()? {
-            Ok(unit) => unit,
-            Err(e) => return Some(Err(e)),
+        let Some(live) = &mut self.live else { return Poll::Ready(None) };
+        let unit = match live.pull(deadline) {
+            Poll::Ready(Some(Ok(unit))) => unit,
+            Poll::Ready(Some(Err(e))) => return Poll::Ready(Some(Err(e))),
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => return Poll::Pending,
         };
         let bytes = unit.bytes;
         self.label = Some(unit.label.clone());
@@ -460,13 +518,13 @@ impl<T: Send + 'static> ReadAhead<T> {
             self.counters.count_decoded();
         }
         // The consumer was as good as blocked meanwhile.
-        Some(result.and_then(|value| self.cancel.check().map(|()| value)))
+        Poll::Ready(Some(result.and_then(|value| self.cancel.check().map(|()| value))))
     }
 
-    /// Waits until the front of the window has its result.
+    /// Waits until there is a result to deliver, and pulls the plan meanwhile.
     fn wait(&mut self, deadline: Option<Instant>) -> Waited {
-        let Some(live) = &mut self.live else { return Waited::Answered };
-        let Some((lane, reports)) = live.lane.clone() else { return Waited::Answered };
+        let lane = self.live.as_ref().and_then(|live| live.lane.clone());
+        let Some((lane, reports)) = lane else { return Waited::Ended };
         let is_worker = self.pool.worker().is_some();
         let mut is_first_look = true;
         let mut watch = Watch::default();
@@ -474,9 +532,14 @@ impl<T: Send + 'static> ReadAhead<T> {
             if let Err(e) = self.cancel.check() {
                 return Waited::Failed(e);
             }
+            self.refill();
+            let Some(live) = &mut self.live else { return Waited::Ended };
             live.collect(reports.try_iter());
-            if live.is_answered() {
-                return Waited::Answered;
+            if let Some(at) = live.answered(self.in_order) {
+                return Waited::Answered(at);
+            }
+            if live.is_at_end() {
+                return Waited::Ended;
             }
             let mut slice = WAIT_SLICE;
             if let Some(deadline) = deadline {
@@ -489,7 +552,8 @@ impl<T: Send + 'static> ReadAhead<T> {
             }
             is_first_look = false;
             // Units of this stream only: what this worker does not find queued
-            // runs on another thread, so waiting for it is waiting for work.
+            // runs on another thread, so waiting for it is waiting for work. The
+            // plan, when it was pulled, has done the same.
             if is_worker {
                 watch.stop();
                 if lane.decode_one() {
@@ -500,28 +564,25 @@ impl<T: Send + 'static> ReadAhead<T> {
                 watch = self.pool.watch(|| front.label.turned_to(SpanKind::Wait));
             }
             // In slices, because cancelling touches only an atomic.
-            match reports.recv_timeout(slice) {
-                Ok(report) => live.collect([report]),
-                Err(RecvTimeoutError::Timeout) if !lane.is_idle() => {}
-                Err(_) => {
-                    // A unit reports before its lane goes idle, so what is not
-                    // here now never comes. That is a defect; say it, for the
-                    // alternative is to wait for ever.
-                    live.collect(reports.try_iter());
-                    if !live.is_answered() {
-                        return Waited::Failed(live.lost_unit());
-                    }
+            let mut select = Select::new();
+            live.wakes(&mut select, self.limit.units);
+            if select.ready_timeout(slice).is_err() && !live.window.is_empty() && lane.is_idle() {
+                // A unit reports before its lane goes idle, so what is not here
+                // now never comes. That is a defect; say it, for the alternative
+                // is to wait for ever.
+                live.collect(reports.try_iter());
+                if live.answered(self.in_order).is_none() {
+                    return Waited::Failed(live.lost_unit());
                 }
             }
         }
     }
 
-    /// Takes the front's result out of the window and gives its credit to the
-    /// plan's next units.
-    fn deliver(&mut self) -> Option<Result<T>> {
+    /// Takes a result out of the window and gives its credit to the plan's next
+    /// units.
+    fn deliver(&mut self, at: usize) -> Option<Result<T>> {
         let live = self.live.as_mut()?;
-        let slot = live.window.pop_front()?;
-        live.delivered += 1;
+        let slot = live.window.remove(at)?;
         live.window_bytes -= slot.bytes;
         self.counters.leave_window(slot.bytes);
         if let Some(Ok(_)) = slot.result {
@@ -531,26 +592,27 @@ impl<T: Send + 'static> ReadAhead<T> {
         slot.result
     }
 
-    /// Submits what the window has room for. Room comes from delivering alone,
-    /// so there is nothing to do here while waiting.
+    /// Submits what the window has room for and the plan has ready.
     fn refill(&mut self) {
         let Some(live) = &mut self.live else { return };
         let Some((lane, _)) = live.lane.clone() else { return };
+        let now = Instant::now();
         while live.window.len() < self.limit.units && !self.cancel.is_cancelled() {
-            let submitted = match live.pull() {
-                None => return,
-                Some(Ok(unit)) if !live.has_room(unit.bytes, self.limit.bytes) => {
+            let submitted = match live.pull(Some(now)) {
+                Poll::Pending | Poll::Ready(None) => return,
+                Poll::Ready(Some(Ok(unit))) if !live.has_room(unit.bytes, self.limit.bytes) => {
                     live.aside = Some(unit);
                     return;
                 }
-                Some(unit) => unit.and_then(|unit| Ok((self.pool.workers()?, unit))),
+                Poll::Ready(Some(unit)) => unit.and_then(|unit| Ok((self.pool.workers()?, unit))),
             };
+            let place = live.submitted;
+            live.submitted += 1;
             match submitted {
                 Ok((workers, unit)) => {
                     let (label, bytes) = (unit.label.clone(), unit.bytes);
-                    let place = live.delivered + live.window.len() as u64;
                     // Before the unit can finish, so that its result finds its slot.
-                    live.window.push_back(Slot { label, bytes, result: None });
+                    live.window.push_back(Slot { place, label, bytes, result: None });
                     live.window_bytes += bytes;
                     self.counters.enter_window(bytes);
                     if !lane.submit(place, unit, workers) {
@@ -560,7 +622,7 @@ impl<T: Send + 'static> ReadAhead<T> {
                 Err(e) => {
                     drop_contained(live.plan.take());
                     let label = Label::new(SpanKind::Open, "the plan");
-                    live.window.push_back(Slot { label, bytes: 0, result: Some(Err(e)) });
+                    live.window.push_back(Slot { place, label, bytes: 0, result: Some(Err(e)) });
                 }
             }
         }
@@ -585,11 +647,49 @@ impl<T> ReadAhead<T> {
     }
 }
 
+impl<T: Send + 'static> Source for ReadAhead<T> {
+    type Item = Result<T>;
+
+    /// After `Pending` the stream is as it was, and may be asked again.
+    ///
+    /// A deadline interrupts waiting, not work: where this thread decodes for
+    /// itself, or pulls the plan, one step is always made and may take longer.
+    fn next_until(&mut self, deadline: Option<Instant>) -> Poll<Option<Result<T>>> {
+        let Some(live) = &self.live else { return Poll::Ready(None) };
+        let is_inline = live.lane.is_none();
+        let next = if let Err(e) = self.pool.check_process() {
+            Poll::Ready(Some(Err(e)))
+        } else if is_inline {
+            self.decode_next(deadline)
+        } else {
+            match self.wait(deadline) {
+                Waited::Answered(at) => Poll::Ready(self.deliver(at)),
+                Waited::Ended => Poll::Ready(None),
+                Waited::Failed(e) => Poll::Ready(Some(Err(e))),
+                Waited::TimedOut => Poll::Pending,
+            }
+        };
+        if matches!(next, Poll::Ready(None | Some(Err(_)))) {
+            self.stop();
+        }
+        next
+    }
+
+    fn wakes<'a>(&'a self, select: &mut Select<'a>) {
+        if let Some(live) = &self.live {
+            live.wakes(select, self.limit.units);
+        }
+    }
+}
+
 impl<T: Send + 'static> Iterator for ReadAhead<T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Result<T>> {
-        self.next_until(None)
+        match self.next_until(None) {
+            Poll::Ready(next) => next,
+            Poll::Pending => Some(Err(Error::bug("a wait without a deadline timed out"))),
+        }
     }
 }
 
@@ -603,17 +703,29 @@ impl<T> Drop for ReadAhead<T> {
 
 impl<T> Live<T> {
     /// The plan's next unit. After an error or a panic the plan is not asked again.
-    fn pull(&mut self) -> Option<Result<Unit<T>>> {
+    fn pull(&mut self, deadline: Option<Instant>) -> Poll<Option<Result<Unit<T>>>> {
         if let Some(unit) = self.aside.take() {
-            return Some(Ok(unit));
+            return Poll::Ready(Some(Ok(unit)));
         }
-        let plan = self.plan.as_mut()?;
-        let next = contain(&"planning what to decode", || plan.next().transpose());
-        if !matches!(next, Ok(Some(_))) {
+        let Some(plan) = &mut self.plan else { return Poll::Ready(None) };
+        let next = contain(&"planning what to decode", || Ok(plan.next_until(deadline)))
+            .unwrap_or_else(|e| Poll::Ready(Some(Err(e))));
+        if matches!(next, Poll::Ready(None | Some(Err(_)))) {
             // What broke once may break again while it is taken apart.
             drop_contained(self.plan.take());
         }
-        next.transpose()
+        next
+    }
+
+    fn wakes<'a>(&'a self, select: &mut Select<'a>, units_max: usize) {
+        if let Some((_, reports)) = &self.lane {
+            select.recv(reports);
+        }
+        // What the window has no room for is not waited for: it would stay ready.
+        let has_room = self.aside.is_none() && self.window.len() < units_max;
+        if let Some(plan) = self.plan.as_ref().filter(|_| has_room) {
+            plan.wakes(select);
+        }
     }
 
     fn has_room(&self, bytes: usize, bytes_max: usize) -> bool {
@@ -624,16 +736,21 @@ impl<T> Live<T> {
     /// Puts each result where its turn will find it.
     fn collect(&mut self, reports: impl IntoIterator<Item = Report<T>>) {
         for (place, result) in reports {
-            let slot = place.checked_sub(self.delivered).and_then(|i| usize::try_from(i).ok());
-            if let Some(slot) = slot.and_then(|i| self.window.get_mut(i)) {
-                slot.result = Some(result);
+            if let Ok(at) = self.window.binary_search_by_key(&place, |slot| slot.place) {
+                self.window[at].result = Some(result);
             }
         }
     }
 
-    /// Whether the front has its result, or nothing is left to wait for.
-    fn is_answered(&self) -> bool {
-        self.window.front().is_none_or(|slot| slot.result.is_some())
+    /// The slot whose result may be delivered.
+    fn answered(&self, in_order: bool) -> Option<usize> {
+        let may = if in_order { self.window.len().min(1) } else { self.window.len() };
+        self.window.iter().take(may).position(|slot| slot.result.is_some())
+    }
+
+    /// Whether nothing is left to wait for.
+    fn is_at_end(&self) -> bool {
+        self.window.is_empty() && self.aside.is_none() && self.plan.is_none()
     }
 
     fn lost_unit(&self) -> Error {
@@ -1380,16 +1497,15 @@ mod tests {
         let mut stream = read_ahead(&pool, WINDOW, plan(0..2), decode);
         for wait_ms in [0, 1, 25] {
             let deadline = Instant::now() + Duration::from_millis(wait_ms);
-            let error = stream.next_until(Some(deadline)).unwrap().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Timeout);
+            assert!(stream.next_until(Some(deadline)).is_pending());
             assert!(Instant::now() >= deadline);
         }
         go.send(()).unwrap();
         go.send(()).unwrap();
         assert_eq!(stream.next().unwrap().unwrap(), 0);
         let far = Instant::now() + Duration::from_secs(60);
-        assert_eq!(stream.next_until(Some(far)).unwrap().unwrap(), 1);
-        assert!(stream.next_until(Some(Instant::now())).is_none());
+        assert!(matches!(stream.next_until(Some(far)), Poll::Ready(Some(Ok(1)))));
+        assert!(matches!(stream.next_until(Some(Instant::now())), Poll::Ready(None)));
     }
 
     #[test]
@@ -1412,15 +1528,124 @@ mod tests {
                 let mut seen = Vec::new();
                 for _ in 0..100 {
                     match stream.next_until(Some(Instant::now())) {
-                        Some(Ok(n)) => seen.push(n),
-                        Some(Err(e)) => assert_eq!(e.kind(), ErrorKind::Timeout),
-                        None => break,
+                        Poll::Ready(Some(next)) => seen.push(next.unwrap()),
+                        Poll::Pending => {}
+                        Poll::Ready(None) => break,
                     }
                 }
                 seen
             });
             assert!(seen.into_iter().eq(0..20));
         }
+    }
+
+    // A plan that is a stream.
+
+    /// A stream as the plan of another: each result is a unit.
+    struct Feeds(ReadAhead<u64>);
+
+    impl Source for Feeds {
+        type Item = Result<Planned<u64>>;
+
+        fn next_until(&mut self, deadline: Option<Instant>) -> Poll<Option<Self::Item>> {
+            self.0.next_until(deadline).map_ok(|n| planned(n, 10))
+        }
+
+        fn wakes<'a>(&'a self, select: &mut Select<'a>) {
+            self.0.wakes(select);
+        }
+    }
+
+    fn fed<T: Send + 'static>(
+        pool: &Arc<Pool>,
+        window: Window,
+        plan: ReadAhead<u64>,
+        decode: impl Fn(u64) -> Result<T> + Send + Sync + 'static,
+    ) -> ReadAhead<T> {
+        let plan = Feeds(plan);
+        ReadAhead::of(pool, window, Cancel::default(), Arc::default(), plan, decode)
+    }
+
+    #[test]
+    fn a_plan_that_is_a_stream_gives_the_same_for_every_window_on_every_thread() {
+        for (threads, on_a_worker) in [(0, false), (1, false), (1, true), (3, false), (3, true)] {
+            for (units, bytes) in [(1, 1), (2, 25), (8, usize::MAX)] {
+                let window = Window { threads, units, bytes };
+                let run = move |pool: &Arc<Pool>| {
+                    let second = fed(pool, window, read_ahead(pool, window, plan(0..200), Ok), Ok);
+                    values(fed(pool, window, second, |n| Ok(n * 2)))
+                };
+                let pool = Pool::new(threads);
+                let seen = if on_a_worker {
+                    on_worker(&pool, run)
+                } else {
+                    within_a_minute(move || run(&pool))
+                };
+                assert!(seen.into_iter().eq((0..200).map(|n| n * 2)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_plan_is_not_ready_with_holds_up_no_result() {
+        let pool = Pool::new(2);
+        let (Gate { started, go }, decode) = gate();
+        let inner =
+            read_ahead(&pool, WINDOW, plan(0..3), move |n| if n == 1 { decode(n) } else { Ok(n) });
+        // It is created while its plan has nothing to give, or little.
+        let mut stream = within_a_minute(move || (fed(&pool, WINDOW, inner, Ok), pool));
+        let first = within_a_minute(move || (stream.0.next(), stream));
+        assert_eq!(started.recv().unwrap(), 1, "it waits at the gate still");
+        stream = first.1;
+        assert_eq!(first.0.unwrap().unwrap(), 0);
+        assert!(stream.0.next_until(Some(Instant::now())).is_pending());
+        go.send(()).unwrap();
+        assert_eq!(values(stream.0), [1, 2]);
+    }
+
+    #[test]
+    fn an_error_and_a_panic_of_a_plan_that_is_a_stream_come_in_their_place() {
+        for threads in [0, 2] {
+            let pool = Pool::new(threads);
+            let window = Window { threads, ..WINDOW };
+            let inner = read_ahead(&pool, window, plan(0..9), |n| match n {
+                3 => Err(Error::corrupt("unit 3 is bad")),
+                n => Ok(n),
+            });
+            let said = answers(fed(&pool, window, inner, Ok));
+            assert_eq!(said.len(), 4);
+            assert!(said[3].as_ref().unwrap_err().contains("unit 3 is bad"));
+            let inner = read_ahead(&pool, window, plan(0..9), |n| match n {
+                3 => panic_with("no"),
+                n => Ok(n),
+            });
+            let said = answers(fed(&pool, window, inner, Ok));
+            assert_eq!(said.len(), 4);
+            assert!(said[3].as_ref().unwrap_err().contains("unit 3: panicked: no"));
+        }
+    }
+
+    // As they finish.
+
+    #[test]
+    fn results_as_they_finish_do_not_wait_for_the_first() {
+        let pool = Pool::new(2);
+        let (Gate { started, go }, decode) = gate();
+        let stream = read_ahead(&pool, WINDOW, plan(0..6), move |n| match n {
+            0 => decode(n),
+            n => Ok(n),
+        });
+        let mut stream = stream.as_they_finish();
+        assert_eq!(started.recv().unwrap(), 0);
+        let mut seen = within_a_minute(move || {
+            let seen: Vec<_> = stream.by_ref().take(5).map(Result::unwrap).collect();
+            (seen, stream)
+        });
+        assert_eq!(seen.0, [1, 2, 3, 4, 5]);
+        assert!(seen.1.next_until(Some(Instant::now())).is_pending());
+        go.send(()).unwrap();
+        assert_eq!(seen.1.next().unwrap().unwrap(), 0);
+        assert!(seen.1.next().is_none());
     }
 
     // 7. Drop.

@@ -12,11 +12,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
+use crossbeam_channel::Select;
 
 use crate::actions::{
     ActionKey, ActionKind, ActionKinds, FileColumns, FileField, FileFields, KeyHasher,
@@ -30,7 +32,7 @@ use crate::engine::{EventLevel, Events};
 use crate::error::{Error, Result, escaped};
 use crate::memory::{ClearsAtEnd, Memory};
 use crate::parquet_file::{ParquetFile, Piece};
-use crate::read_ahead::{Cancel, Counters, Planned, Pool, ReadAhead, Window};
+use crate::read_ahead::{Cancel, Counters, Planned, Pool, ReadAhead, Source, Window};
 use crate::seen::{Conflict, Seen};
 use crate::span::{Label, SpanKind};
 use crate::storage::Storage;
@@ -232,33 +234,6 @@ impl Replay {
         }
     }
 
-    /// The next batch, `None` at the end. After an error it is of no more use.
-    pub(crate) fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<RecordBatch>> {
-        loop {
-            if let Some(batch) = self.ready.pop_front() {
-                return Some(Ok(batch));
-            }
-            let Some(decoded) = self.unit.next() else {
-                match self.decoded.next_until(deadline) {
-                    Some(Ok(unit)) => self.unit = unit.into_iter(),
-                    Some(Err(e)) => return Some(Err(e)),
-                    None => return None,
-                }
-                continue;
-            };
-            let live = self.live(decoded);
-            match live {
-                Ok(Some(batch)) => {
-                    if let Err(e) = self.count(batch) {
-                        return Some(Err(e));
-                    }
-                }
-                Ok(None) => {}
-                Err(e) => return Some(Err(e)),
-            }
-        }
-    }
-
     /// What has been counted: of the whole version, once it has ended.
     pub(crate) fn totals(&self) -> Totals {
         let sidecar_actions = self.sidecar_actions.load(Ordering::Relaxed);
@@ -335,6 +310,37 @@ impl Replay {
         }
         self.ready.extend(cut(&batch, self.batch_rows));
         Ok(())
+    }
+}
+
+impl Source for Replay {
+    type Item = Result<RecordBatch>;
+
+    /// The next batch. After an error it is of no more use.
+    fn next_until(&mut self, deadline: Option<Instant>) -> Poll<Option<Result<RecordBatch>>> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(batch)));
+            }
+            let Some(decoded) = self.unit.next() else {
+                match self.decoded.next_until(deadline) {
+                    Poll::Ready(Some(Ok(unit))) => self.unit = unit.into_iter(),
+                    Poll::Ready(Some(Err(e))) => return Poll::Ready(Some(Err(e))),
+                    Poll::Ready(None) => return Poll::Ready(None),
+                    Poll::Pending => return Poll::Pending,
+                }
+                continue;
+            };
+            match self.live(decoded).and_then(|live| live.map_or(Ok(()), |batch| self.count(batch)))
+            {
+                Ok(()) => {}
+                Err(e) => return Poll::Ready(Some(Err(e))),
+            }
+        }
+    }
+
+    fn wakes<'a>(&'a self, select: &mut Select<'a>) {
+        self.decoded.wakes(select);
     }
 }
 
@@ -575,12 +581,12 @@ fn checkpoint_units(
     memory: &Memory,
 ) -> impl Iterator<Item = Result<Planned<Unit>>> + Send + use<> {
     let memory = memory.clone();
-    enum Source {
+    enum Top {
         File(ParquetFile),
         Sidecar(SidecarFile),
     }
     /// A footer and its index, about.
-    const SOURCE_BYTES: usize = 64 << 10;
+    const FILE_BYTES: usize = 64 << 10;
 
     let manifest = if checkpoint.sidecars.is_empty() { Adds::Allowed } else { Adds::InSidecars };
     let mut texts = Vec::new();
@@ -588,18 +594,18 @@ fn checkpoint_units(
     for part in &checkpoint.parts {
         match part {
             Part::Json(text) => texts.push(text.clone()),
-            Part::Parquet(file) => sources.push(Source::File(file.with_storage(&open.storage))),
+            Part::Parquet(file) => sources.push(Top::File(file.with_storage(&open.storage))),
         }
     }
-    sources.extend(checkpoint.sidecars.iter().cloned().map(Source::Sidecar));
+    sources.extend(checkpoint.sidecars.iter().cloned().map(Top::Sidecar));
 
     let plan = sources.into_iter().map(|source| {
         let name = match &source {
-            Source::File(file) => Arc::clone(file.name()),
-            Source::Sidecar(sidecar) => Arc::from(sidecar.name.as_str()),
+            Top::File(file) => Arc::clone(file.name()),
+            Top::Sidecar(sidecar) => Arc::from(sidecar.name.as_str()),
         };
         let label = Label::new(SpanKind::Open, name);
-        Ok(Planned { unit: source, bytes: SOURCE_BYTES, label })
+        Ok(Planned { unit: source, bytes: FILE_BYTES, label })
     });
     let readers = ReadAhead::new(
         pool,
@@ -609,8 +615,8 @@ fn checkpoint_units(
         plan,
         move |source| {
             let (file, allowed) = match source {
-                Source::File(file) => (file, manifest),
-                Source::Sidecar(sidecar) => (open.open(&sidecar)?, Adds::Allowed),
+                Top::File(file) => (file, manifest),
+                Top::Sidecar(sidecar) => (open.open(&sidecar)?, Adds::Allowed),
             };
             Ok((Arc::new(AddReader::new(&file, want, &memory)?), allowed))
         },

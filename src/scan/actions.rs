@@ -5,18 +5,13 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Instant;
-use std::vec;
-
-use arrow::array::RecordBatch;
 
 use super::columns::Rows;
-use super::stream::{Batches, Counts};
+use super::stream::{Counts, Units};
 use super::{BatchStream, Scan};
 use crate::actions::{ActionKind, ActionKinds, FileField, KeyHasher};
 use crate::delta_log::commit::{self, Order, TextSlice, Wanted};
 use crate::error::{Error, Result, escaped};
-use crate::memory::ClearsAtEnd;
 use crate::read_ahead::{Cancel, ReadAhead};
 use crate::replay::{self, planned_text};
 
@@ -85,7 +80,6 @@ impl Scan {
         let plan = commit::plan(texts, Order::OldestFirst);
         let (projected, storage) = (Arc::clone(&counts), Arc::clone(&counts.storage));
         let memory = engine.memory().clone();
-        let clears = ClearsAtEnd(memory.clone());
         let hasher = KeyHasher::new();
         let batch_rows = self.batch_rows;
         let decoded = ReadAhead::new(
@@ -104,8 +98,7 @@ impl Scan {
                 Ok(replay::cut(&rows.batch, batch_rows).collect())
             },
         );
-        let units = Units { decoded, unit: Vec::new().into_iter(), _clears: clears };
-        Ok(BatchStream::new(schema, cancel, counts, units))
+        Ok(BatchStream::new(schema, cancel, counts, Units::new(decoded, engine.memory())))
     }
 
     fn wanted_kinds(&self) -> Result<ActionKinds> {
@@ -122,29 +115,6 @@ impl Scan {
         match &self.action_kinds {
             Some(names) => names.iter().map(|name| kind(name)).collect(),
             None => ACTION_KINDS.iter().map(|name| kind(name)).collect(),
-        }
-    }
-}
-
-/// The batches of units, one after the other.
-struct Units {
-    decoded: ReadAhead<Vec<RecordBatch>>,
-    /// Of the unit at hand, those that are still to be delivered.
-    unit: vec::IntoIter<RecordBatch>,
-    /// The last field: what the others hold comes back first.
-    _clears: ClearsAtEnd,
-}
-
-impl Batches for Units {
-    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<RecordBatch>> {
-        loop {
-            if let Some(batch) = self.unit.next() {
-                return Some(Ok(batch));
-            }
-            match self.decoded.next_until(deadline)? {
-                Ok(unit) => self.unit = unit.into_iter(),
-                Err(e) => return Some(Err(e)),
-            }
         }
     }
 }

@@ -5,20 +5,21 @@
 //! elsewhere does.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
+use crossbeam_channel::Select;
 
-use super::stream::Batches;
 use crate::actions::Protocol;
 use crate::delta_log::checkpoint::Said;
 use crate::delta_log::checksum::VersionChecksum;
 use crate::delta_log::path;
 use crate::engine::EventLevel;
 use crate::error::{Error, Result};
-use crate::read_ahead::Cancel;
+use crate::read_ahead::{Cancel, Source};
 use crate::replay::Replay;
-use crate::snapshot::{Snapshot, Source};
+use crate::snapshot::{self, Snapshot};
 
 /// A replay that is compared, when it has ended, with what is said of it.
 pub(super) struct Checked {
@@ -33,25 +34,32 @@ pub(super) struct Checked {
     pub(super) cancel: Cancel,
 }
 
-impl Batches for Checked {
-    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<RecordBatch>> {
-        if let Some(next) = self.replay.next_until(deadline) {
-            return Some(next);
+impl Source for Checked {
+    type Item = Result<RecordBatch>;
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Poll<Option<Result<RecordBatch>>> {
+        match self.replay.next_until(deadline) {
+            Poll::Ready(None) => Poll::Ready(self.compare().err().map(Err)),
+            next => next,
         }
-        let disagreements = match self.disagreements() {
-            Ok(disagreements) => disagreements,
-            Err(e) => return Some(Err(e)),
-        };
-        if self.warns {
-            let events = self.snapshot.engine().events();
-            disagreements.iter().for_each(|text| events.tell(EventLevel::Warning, text));
-            return None;
-        }
-        disagreements.into_iter().next().map(|text| Err(Error::corrupt(text)))
+    }
+
+    fn wakes<'a>(&'a self, select: &mut Select<'a>) {
+        self.replay.wakes(select);
     }
 }
 
 impl Checked {
+    fn compare(&self) -> Result<()> {
+        let disagreements = self.disagreements()?;
+        if self.warns {
+            let events = self.snapshot.engine().events();
+            disagreements.iter().for_each(|text| events.tell(EventLevel::Warning, text));
+            return Ok(());
+        }
+        disagreements.into_iter().next().map_or(Ok(()), |text| Err(Error::corrupt(text)))
+    }
+
     fn disagreements(&self) -> Result<Vec<String>> {
         let totals = self.replay.totals();
         let mut found = Vec::new();
@@ -83,7 +91,7 @@ impl Checked {
         // as well: what it says is what the snapshot has.
         let origin = self.snapshot.origin();
         let base = |source| match source {
-            Source::Checksum(version) => path::checksum(version),
+            snapshot::Source::Checksum(version) => path::checksum(version),
             _ => own.clone(),
         };
         let (protocol, metadata) = self.snapshot.logged(&self.cancel)?;

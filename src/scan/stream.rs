@@ -2,32 +2,54 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
+use std::vec;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use crossbeam_channel::Select;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::read_ahead::{Cancel, Counters, ReadAhead};
-use crate::replay::Replay;
+use crate::error::{Error, Result};
+use crate::memory::{ClearsAtEnd, Memory};
+use crate::read_ahead::{Cancel, Counters, ReadAhead, Source};
 use crate::storage::{Metered, Storage};
 
-/// Where the batches of a stream come from.
-pub(super) trait Batches: Send {
-    /// The next batch, `None` at the end. After an error it is of no more use,
-    /// unless that was a `Timeout`.
-    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<RecordBatch>>;
+/// The batches of units, one after the other.
+pub(super) struct Units {
+    decoded: ReadAhead<Vec<RecordBatch>>,
+    /// Of the unit at hand, those that are still to be delivered.
+    unit: vec::IntoIter<RecordBatch>,
+    /// The last field: what the others hold comes back first.
+    _clears: ClearsAtEnd,
 }
 
-impl Batches for Replay {
-    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<RecordBatch>> {
-        Replay::next_until(self, deadline)
+impl Units {
+    pub(super) fn new(decoded: ReadAhead<Vec<RecordBatch>>, memory: &Memory) -> Units {
+        let _clears = ClearsAtEnd(memory.clone());
+        Units { decoded, unit: Vec::new().into_iter(), _clears }
     }
 }
 
-impl Batches for ReadAhead<RecordBatch> {
-    fn next_until(&mut self, deadline: Option<Instant>) -> Option<Result<RecordBatch>> {
-        ReadAhead::next_until(self, deadline)
+impl Source for Units {
+    type Item = Result<RecordBatch>;
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Poll<Option<Result<RecordBatch>>> {
+        loop {
+            if let Some(batch) = self.unit.next() {
+                return Poll::Ready(Some(Ok(batch)));
+            }
+            match self.decoded.next_until(deadline) {
+                Poll::Ready(Some(Ok(unit))) => self.unit = unit.into_iter(),
+                Poll::Ready(Some(Err(e))) => return Poll::Ready(Some(Err(e))),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn wakes<'a>(&'a self, select: &mut Select<'a>) {
+        self.decoded.wakes(select);
     }
 }
 
@@ -45,7 +67,7 @@ pub struct BatchStream {
 }
 
 enum State {
-    Running(Box<dyn Batches>),
+    Running(Box<dyn Source<Item = Result<RecordBatch>>>),
     Ended,
     Failed(Error),
 }
@@ -65,7 +87,7 @@ impl BatchStream {
         schema: SchemaRef,
         cancel: Cancel,
         counts: Arc<Counts>,
-        batches: impl Batches + 'static,
+        batches: impl Source<Item = Result<RecordBatch>> + 'static,
     ) -> Self {
         BatchStream { schema, cancel, counts, state: State::Running(Box::new(batches)) }
     }
@@ -76,7 +98,7 @@ impl BatchStream {
     }
 
     /// Like `next`, but gives up after `wait` with an error of kind
-    /// [`Timeout`](ErrorKind::Timeout): the stream is as it was, and may be
+    /// [`Timeout`](crate::ErrorKind::Timeout): the stream is as it was, and may be
     /// asked again. Without workers the work is done here, and is not
     /// interrupted; nor is what compares a listing, at its end, with what the
     /// table counts itself.
@@ -92,14 +114,16 @@ impl BatchStream {
         };
         let next = match self.cancel.check() {
             Ok(()) => batches.next_until(deadline),
-            Err(e) => Some(Err(e)),
+            Err(e) => Poll::Ready(Some(Err(e))),
+        };
+        let Poll::Ready(next) = next else {
+            return Some(Err(Error::timeout("the next batch is not decoded yet")));
         };
         match &next {
             Some(Ok(batch)) => {
                 self.counts.rows_delivered.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
                 self.counts.batches_delivered.fetch_add(1, Ordering::Relaxed);
             }
-            Some(Err(e)) if e.kind() == ErrorKind::Timeout => {}
             // Dropping the source frees what was decoded ahead.
             Some(Err(e)) => self.state = State::Failed(e.clone()),
             None => self.state = State::Ended,
@@ -140,7 +164,7 @@ pub struct CancelHandle {
 
 impl CancelHandle {
     /// Asks the stream to stop: a waiting consumer gets an error of kind
-    /// [`Cancelled`](ErrorKind::Cancelled) at once, units that have not begun
+    /// [`Cancelled`](crate::ErrorKind::Cancelled) at once, units that have not begun
     /// never do. Touches only an atomic.
     pub fn cancel(&self) {
         self.cancel.cancel();
