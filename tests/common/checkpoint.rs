@@ -1,13 +1,11 @@
 //! Actions to the Parquet of a checkpoint or a sidecar, by the protocol's
 //! "Checkpoint Schema", in every layout that writers choose.
+use super::data::FileLayout;
 use super::values::array_of;
 use super::{Action, State};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::Compression;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -26,16 +24,12 @@ pub enum StatsForm {
 /// JSON statistics and one row group.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    row_group_rows: Option<usize>,
-    page_rows: Option<usize>,
-    page_index: bool,
+    file: FileLayout,
     stats: StatsForm,
     without: Vec<String>,
     reversed: bool,
     extra_columns: bool,
     strings: DataType,
-    arrow_schema: bool,
-    compression: Compression,
     size_type: DataType,
     parsed_partition_values: bool,
     required_fields: bool,
@@ -44,16 +38,12 @@ pub struct Layout {
 impl Default for Layout {
     fn default() -> Self {
         Layout {
-            row_group_rows: None,
-            page_rows: None,
-            page_index: true,
+            file: FileLayout::default(),
             stats: StatsForm::Json,
             without: Vec::new(),
             reversed: false,
             extra_columns: false,
             strings: DataType::Utf8,
-            arrow_schema: false,
-            compression: Compression::SNAPPY,
             size_type: DataType::Int64,
             parsed_partition_values: false,
             required_fields: false,
@@ -63,18 +53,18 @@ impl Default for Layout {
 
 impl Layout {
     pub fn row_group_rows(mut self, rows: usize) -> Self {
-        self.row_group_rows = Some(rows);
+        self.file = self.file.row_group_rows(rows);
         self
     }
 
     pub fn page_rows(mut self, rows: usize) -> Self {
-        self.page_rows = Some(rows);
+        self.file = self.file.page_rows(rows);
         self
     }
 
     /// Without column and offset indexes.
     pub fn no_page_index(mut self) -> Self {
-        self.page_index = false;
+        self.file = self.file.no_page_index();
         self
     }
 
@@ -104,12 +94,12 @@ impl Layout {
     /// The Arrow type of every string, stored in the file's Arrow schema.
     pub fn strings(mut self, data_type: DataType) -> Self {
         self.strings = data_type;
-        self.arrow_schema = true;
+        self.file = self.file.arrow_schema();
         self
     }
 
     pub fn compression(mut self, compression: Compression) -> Self {
-        self.compression = compression;
+        self.file = self.file.compression(compression);
         self
     }
 
@@ -148,25 +138,7 @@ pub(super) fn parquet_of(actions: &[Action], state: &State, layout: &Layout) -> 
     let columns: Vec<_> = schema.fields().iter().map(column).collect();
     let batch = RecordBatch::try_new(schema.clone(), columns).expect("columns fit their schema");
 
-    let statistics =
-        if layout.page_index { EnabledStatistics::Page } else { EnabledStatistics::Chunk };
-    let mut properties = WriterProperties::builder()
-        .set_compression(layout.compression)
-        .set_statistics_enabled(statistics)
-        .set_offset_index_disabled(!layout.page_index)
-        .set_max_row_group_row_count(layout.row_group_rows);
-    if let Some(rows) = layout.page_rows {
-        properties = properties.set_data_page_row_count_limit(rows).set_write_batch_size(rows);
-    }
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties.build())
-        .with_skip_arrow_metadata(!layout.arrow_schema);
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new_with_options(&mut bytes, schema, options)
-        .expect("a schema that Parquet can hold");
-    writer.write(&batch).expect("rows that Parquet can hold");
-    writer.close().expect("a file in memory");
-    bytes
+    layout.file.parquet_of(&batch)
 }
 
 fn row_of(action: &Action, layout: &Layout, table: &TableColumns) -> Value {

@@ -7,6 +7,7 @@
 mod actions;
 mod c_readers;
 mod checkpoint;
+mod data;
 mod history;
 mod oracle;
 mod readers;
@@ -16,11 +17,12 @@ mod watched;
 
 pub use actions::*;
 pub use checkpoint::{Layout, StatsForm};
+pub use data::{FileLayout, inline_dv};
 pub use history::{random_beginning, random_checkpoint, random_commit};
 pub use oracle::{Key, State, key_of_row, reconcile, reconcile_range};
 pub use readers::{Listing, Outcome, Reader, engine, every_reader, few_readers};
 pub use table::TestTable;
-pub use values::{rows_of, sorted_by_path};
+pub use values::{canonical, data_lines_of, rows_of, sorted_by_path};
 pub use watched::{Listening, Record, Watched};
 
 use delta_engine::{Error, ErrorKind};

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
 
@@ -20,7 +21,7 @@ pub struct TestTable {
     dir: TempDir,
     commits: BTreeMap<u64, Vec<Action>>,
     next_version: u64,
-    names: u32,
+    names: AtomicU32,
 }
 
 impl TestTable {
@@ -28,7 +29,7 @@ impl TestTable {
     pub fn new() -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         fs::create_dir_all(dir.path().join("table/_delta_log")).expect("a directory");
-        TestTable { dir, commits: BTreeMap::new(), next_version: 0, names: 0 }
+        TestTable { dir, commits: BTreeMap::new(), next_version: 0, names: AtomicU32::new(0) }
     }
 
     /// The next version.
@@ -100,7 +101,7 @@ impl TestTable {
     /// A UUID-named V2 checkpoint in JSON, its file actions in `sidecars`
     /// sidecar files; none: in the checkpoint itself.
     pub fn v2_checkpoint_json(self, sidecars: usize) -> Self {
-        let (mut table, actions) = self.with_sidecars(sidecars, &Layout::default());
+        let (table, actions) = self.with_sidecars(sidecars, &Layout::default());
         let name = format!("{:020}.checkpoint.{}.json", table.version(), table.uuid());
         table.json_file(&format!("_delta_log/{name}"), actions)
     }
@@ -111,7 +112,7 @@ impl TestTable {
     }
 
     pub fn v2_checkpoint_parquet_as(self, sidecars: usize, layout: &Layout) -> Self {
-        let (mut table, actions) = self.with_sidecars(sidecars, layout);
+        let (table, actions) = self.with_sidecars(sidecars, layout);
         let name = format!("{:020}.checkpoint.{}.parquet", table.version(), table.uuid());
         table.parquet_file(&format!("_delta_log/{name}"), actions, layout).0
     }
@@ -123,7 +124,7 @@ impl TestTable {
     }
 
     /// A UUID-named JSON checkpoint of the newest version with these actions.
-    pub fn v2_checkpoint_json_of(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
+    pub fn v2_checkpoint_json_of(self, actions: impl IntoIterator<Item = Action>) -> Self {
         let name = format!("{:020}.checkpoint.{}.json", self.version(), self.uuid());
         self.json_file(&format!("_delta_log/{name}"), actions)
     }
@@ -286,10 +287,14 @@ impl TestTable {
 
     /// A file with these bytes, `name` being relative to the table's root.
     pub fn file(self, name: &str, bytes: &[u8]) -> Self {
+        self.write(name, bytes);
+        self
+    }
+
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) {
         let path = self.root().join(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         fs::write(path, bytes).expect("a file");
-        self
     }
 
     /// A file in `_delta_log`.
@@ -377,9 +382,10 @@ impl TestTable {
         super::engine(0).snapshot(self.root().to_str().expect("a UTF-8 path"))
     }
 
-    fn uuid(&mut self) -> String {
-        self.names += 1;
-        format!("{:08x}-0000-4000-8000-{:012x}", self.names, self.version())
+    /// Another one each time.
+    pub(super) fn uuid(&self) -> String {
+        let n = self.names.fetch_add(1, Ordering::Relaxed) + 1;
+        format!("{n:08x}-0000-4000-8000-{:012x}", self.next_version)
     }
 }
 

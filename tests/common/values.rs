@@ -5,10 +5,11 @@ use arrow::array::{
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    DataType, Date32Type, Decimal128Type, DurationMicrosecondType, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, IntervalUnit, IntervalYearMonthType, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use std::sync::Arc;
 
 /// An array of `data_type` from JSON values; what JSON has no type for (dates,
@@ -81,10 +82,29 @@ pub(super) fn array_of(data_type: &DataType, values: &[Option<&Value>]) -> Array
 /// The rows of `batches` as JSON objects: timestamps as their integers, dates
 /// as days, decimals as their text, binary as hex.
 pub fn rows_of(batches: &[RecordBatch]) -> Vec<Value> {
+    values_of(batches, Maps::Objects)
+}
+
+/// The rows of a table's data in the form that the acceptance tables have them
+/// in: as above, with a map as a list of pairs. As lines, because numbers that
+/// were parsed alike are compared.
+pub fn data_lines_of(batches: &[RecordBatch]) -> Vec<String> {
+    let rows = values_of(batches, Maps::Pairs);
+    rows.iter().map(|row| canonical(&row.to_string())).collect()
+}
+
+/// A line of JSON as this crate writes it. Two shortest forms of one number, such
+/// as `1e-05` and `0.00001`, become the same.
+pub fn canonical(line: &str) -> String {
+    let value: Value = serde_json::from_str(line).expect("a line of JSON");
+    value.to_string()
+}
+
+fn values_of(batches: &[RecordBatch], maps: Maps) -> Vec<Value> {
     let mut rows = Vec::new();
     for batch in batches {
         let whole = StructArray::from(batch.clone());
-        rows.extend((0..batch.num_rows()).map(|row| value_at(&whole, row)));
+        rows.extend((0..batch.num_rows()).map(|row| value_at(&whole, row, maps)));
     }
     rows
 }
@@ -97,7 +117,15 @@ pub fn sorted_by_path(mut rows: Vec<Value>) -> Vec<Value> {
     rows
 }
 
-fn value_at(array: &dyn Array, row: usize) -> Value {
+#[derive(Clone, Copy)]
+enum Maps {
+    /// With strings for keys.
+    Objects,
+    /// Lists of pairs, in the order of the entries.
+    Pairs,
+}
+
+fn value_at(array: &dyn Array, row: usize, maps: Maps) -> Value {
     if array.is_null(row) {
         return Value::Null;
     }
@@ -108,9 +136,15 @@ fn value_at(array: &dyn Array, row: usize) -> Value {
         DataType::Int16 => array.as_primitive::<Int16Type>().value(row).into(),
         DataType::Int32 => array.as_primitive::<Int32Type>().value(row).into(),
         DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
-        DataType::Float32 => array.as_primitive::<Float32Type>().value(row).into(),
-        DataType::Float64 => array.as_primitive::<Float64Type>().value(row).into(),
+        DataType::Float32 => number(array.as_primitive::<Float32Type>().value(row).into()),
+        DataType::Float64 => number(array.as_primitive::<Float64Type>().value(row)),
         DataType::Date32 => array.as_primitive::<Date32Type>().value(row).into(),
+        DataType::Interval(IntervalUnit::YearMonth) => {
+            array.as_primitive::<IntervalYearMonthType>().value(row).into()
+        }
+        DataType::Duration(TimeUnit::Microsecond) => {
+            array.as_primitive::<DurationMicrosecondType>().value(row).into()
+        }
         DataType::Timestamp(TimeUnit::Millisecond, _) => {
             array.as_primitive::<TimestampMillisecondType>().value(row).into()
         }
@@ -128,13 +162,38 @@ fn value_at(array: &dyn Array, row: usize) -> Value {
         DataType::Struct(fields) => {
             let array = array.as_struct();
             let members = fields.iter().zip(array.columns());
-            members.map(|(field, child)| (field.name().clone(), value_at(child, row))).collect()
+            let value = |child| value_at(child, row, maps);
+            members.map(|(field, child)| (field.name().clone(), value(child))).collect()
+        }
+        DataType::List(_) => {
+            let elements = array.as_list::<i32>().value(row);
+            (0..elements.len()).map(|i| value_at(&elements, i, maps)).collect()
         }
         DataType::Map(..) => {
             let entries = array.as_map().value(row);
-            let (keys, values) = (entries.column(0).as_string::<i32>(), entries.column(1));
-            (0..entries.len()).map(|i| (keys.value(i).to_owned(), value_at(values, i))).collect()
+            let (keys, values) = (entries.column(0), entries.column(1));
+            let value = |i| value_at(values, i, maps);
+            match maps {
+                Maps::Objects => {
+                    let keys = keys.as_string::<i32>();
+                    (0..entries.len()).map(|i| (keys.value(i).to_owned(), value(i))).collect()
+                }
+                Maps::Pairs => {
+                    let pair = |i| Value::from(vec![value_at(keys, i, maps), value(i)]);
+                    (0..entries.len()).map(pair).collect()
+                }
+            }
         }
         other => panic!("no test expects a column of type {other}"),
+    }
+}
+
+/// JSON has no number for what is not finite.
+fn number(value: f64) -> Value {
+    match Number::from_f64(value) {
+        Some(number) => number.into(),
+        None if value.is_nan() => "NaN".into(),
+        None if value > 0.0 => "Infinity".into(),
+        None => "-Infinity".into(),
     }
 }
