@@ -6,6 +6,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use arrow::array::{AsArray, RecordBatchReader};
+use arrow::datatypes::Int64Type;
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -294,6 +298,87 @@ fn the_arrow_format_is_an_ipc_stream_of_the_same_files() {
 }
 
 #[test]
+fn csv_has_a_header_and_tells_a_null_from_an_empty_string() {
+    let plain = |path: &str| add(path, 1)["add"].clone();
+    let with = |path: &str, stats: Value, values: Value| {
+        let mut add = plain(path);
+        add["stats"] = stats;
+        add["partitionValues"] = values;
+        json!({"add": add})
+    };
+    let table = TestTable::of_columns(&[("id", "long"), ("day", "date")], &["day"]).commit([
+        with("a", json!("say \"x\",\ny"), json!({"day": "2024-02-29"})),
+        with("b", json!(""), json!({"day": null})),
+        with("c", Value::Null, json!({"day": "1970-01-01"})),
+    ]);
+    let print = |columns: &str| {
+        let arguments = ["files", table.path(), "--format", "csv", "--columns", columns];
+        stdout_of(&arguments)
+    };
+    assert_eq!(
+        print("path,stats,partition_values,size"),
+        "path,stats,partition_values,size\n\
+         a,\"say \"\"x\"\",\ny\",\"{\"\"day\"\":\"\"2024-02-29\"\"}\",1\n\
+         b,\"\",\"{\"\"day\"\":null}\",1\n\
+         c,,\"{\"\"day\"\":\"\"1970-01-01\"\"}\",1\n",
+    );
+    // A line that is empty would be no row to many readers.
+    assert_eq!(print("tags"), "tags\n\"\"\n\"\"\n\"\"\n");
+    let empty = TestTable::of_columns(&[("id", "long")], &[]);
+    let arguments = ["files", empty.path(), "--format", "csv", "--columns", "path,size"];
+    assert_eq!(stdout_of(&arguments), "path,size\n");
+}
+
+#[test]
+fn the_parquet_format_is_a_file_of_the_same_files() {
+    let table = two_files();
+    let columns = "path,size,modification_time,partition_values,deletion_vector";
+    let output = run(&["files", table.path(), "--format", "parquet", "--columns", columns]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let reader = ParquetRecordBatchReader::try_new(Bytes::from(output.stdout), 100).unwrap();
+    let names: Vec<_> = reader.schema().fields().iter().map(|f| f.name().clone()).collect();
+    assert_eq!(names.join(","), columns);
+    let sizes = reader.map(|batch| {
+        let batch = batch.unwrap();
+        batch.column(1).as_primitive::<Int64Type>().values().to_vec()
+    });
+    assert_eq!(sizes.flatten().sum::<i64>(), 30);
+}
+
+#[test]
+fn an_output_file_is_there_when_it_is_complete() {
+    let table = two_files();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("files.jsonl");
+    let to_file = |table: &str, format: &str| {
+        run(&["files", table, "--format", format, "--output", file.to_str().unwrap()])
+    };
+    let names = || fs::read_dir(folder.path()).unwrap().count();
+
+    let output = to_file(table.path(), "jsonl");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(output.stdout, b"");
+    let expected = stdout_of(&["files", table.path(), "--format", "jsonl"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+
+    let broken = two_files().commit_text("{");
+    for format in ["table", "jsonl", "csv", "arrow", "parquet"] {
+        assert_fails_with_one_line(&to_file(broken.path(), format), "00000000000000000003.json");
+        assert_eq!(fs::read_to_string(&file).unwrap(), expected, "{format}");
+        assert_eq!(names(), 1, "{format}");
+    }
+    for format in ["table", "csv", "arrow", "parquet"] {
+        let output = to_file(table.path(), format);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_ne!(fs::read(&file).unwrap(), expected.as_bytes(), "{format}");
+        assert_eq!(names(), 1, "{format}");
+    }
+    let output = run(&["files", table.path(), "--output", folder.path().to_str().unwrap()]);
+    assert_fails_with_one_line(&output, "is no file");
+    assert_eq!(to_file(table.path(), "none").status.code(), Some(2));
+}
+
+#[test]
 fn the_summary_counts_files_and_bytes_and_prints_nothing_else() {
     let table = two_files();
     let output = run(&["files", table.path(), "--format", "none", "--summary"]);
@@ -347,7 +432,7 @@ fn a_log_that_breaks_off_is_an_error_and_not_a_short_listing() {
     let table = TestTable::of_columns(&[("id", "long")], &[])
         .commit([add("a", 1)])
         .commit_text("{\"add\":{\"path\":\"b\",\"si");
-    for format in ["table", "jsonl", "arrow", "none"] {
+    for format in ["table", "jsonl", "csv", "arrow", "parquet", "none"] {
         let output = run(&["files", table.path(), "--format", format]);
         assert_fails_with_one_line(&output, "00000000000000000002.json");
     }
@@ -388,7 +473,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     // Well beyond what a pipe holds, so that the program must meet the closed end.
     let actions = (0..20_000).map(|i| add(&format!("part-{i}"), i));
     let table = TestTable::of_columns(&[("id", "long")], &[]).commit(actions);
-    for format in ["table", "jsonl", "arrow"] {
+    for format in ["table", "jsonl", "csv", "arrow"] {
         let mut child = program(&["files", table.path(), "--format", format])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -407,9 +492,11 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 #[cfg(target_os = "linux")]
 fn a_full_disk_is_an_error() {
     let table = two_files();
-    let wrong: [&[&str]; 6] = [
+    let wrong: [&[&str]; 8] = [
         &["files", table.path()],
         &["files", table.path(), "--format", "jsonl"],
+        &["files", table.path(), "--format", "csv"],
+        &["files", table.path(), "--format", "parquet"],
         &["files", table.path(), "--format", "arrow"],
         &["snapshot", table.path()],
         &["schema", table.path()],

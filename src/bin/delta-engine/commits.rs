@@ -11,7 +11,7 @@ use delta_engine::{
 };
 
 use crate::Failure;
-use crate::output::Output;
+use crate::output::{Holds, Output};
 use crate::table::{Table, Version};
 
 #[derive(Args)]
@@ -117,7 +117,7 @@ fn one_of(columns: &[&'static str]) -> PossibleValuesParser {
 /// Prints what became of the files between two versions.
 pub(crate) fn changes(arguments: &Changes, started: Instant) -> Result<(), Failure> {
     let Changes { range, columns, output } = arguments;
-    output.print(range.table.name(), started, |engine| {
+    output.print(Holds::Files, range.table.name(), started, |engine| {
         let scan = output.scan(range.open(engine)?.scan(), columns);
         Ok(scan.changes_since(range.from)?)
     })
@@ -126,7 +126,7 @@ pub(crate) fn changes(arguments: &Changes, started: Instant) -> Result<(), Failu
 /// Prints who committed what, and when, the newest commit first.
 pub(crate) fn history(arguments: &History, started: Instant) -> Result<(), Failure> {
     let History { version, limit, from, columns, output } = arguments;
-    output.print(version.table.name(), started, |engine| {
+    output.print(Holds::Files, version.table.name(), started, |engine| {
         let snapshot = version.open(engine)?;
         let mut options = HistoryOptions::new();
         if let Some(from) = *from {
@@ -148,7 +148,7 @@ pub(crate) fn history(arguments: &History, started: Instant) -> Result<(), Failu
 /// Prints the actions of the commits from one version to another.
 pub(crate) fn actions(arguments: &Actions, started: Instant) -> Result<(), Failure> {
     let Actions { range, kinds, columns, output } = arguments;
-    output.print(range.table.name(), started, |engine| {
+    output.print(Holds::Files, range.table.name(), started, |engine| {
         let snapshot = range.open(engine)?;
         let mut scan = output.scan(snapshot.scan(), columns);
         if !kinds.is_empty() {

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use delta_engine::FILE_COLUMNS;
 
 use crate::Failure;
-use crate::output::Output;
+use crate::output::{Holds, Output};
 use crate::table::Version;
 
 #[derive(Args)]
@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
 /// Lists what `arguments` ask for; `started` is when the program did.
 pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<(), Failure> {
     let Arguments { version, columns, output, .. } = arguments;
-    output.print(version.table.name(), started, |engine| {
+    output.print(Holds::Files, version.table.name(), started, |engine| {
         let mut scan = output.scan(version.open(engine)?.scan(), columns);
         if arguments.last_action_wins {
             scan = scan.last_action_wins();

@@ -14,6 +14,7 @@ mod files;
 mod log_shapes;
 mod output;
 mod recording;
+mod sink;
 mod summary;
 mod table;
 mod text;
@@ -28,6 +29,7 @@ use std::time::Instant;
 use arrow::error::ArrowError;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use parquet::errors::ParquetError;
 
 #[derive(Parser)]
 #[command(name = "delta-engine", version, about = "Looks at Delta Lake tables")]
@@ -120,6 +122,18 @@ impl fmt::Display for Failure {
 impl From<delta_engine::Error> for Failure {
     fn from(error: delta_engine::Error) -> Self {
         Failure::said(error)
+    }
+}
+
+impl From<ParquetError> for Failure {
+    fn from(error: ParquetError) -> Self {
+        match error {
+            ParquetError::External(error) => match error.downcast::<io::Error>() {
+                Ok(error) => Failure::of_output(*error),
+                Err(error) => Failure::said(error),
+            },
+            error => Failure::said(error),
+        }
     }
 }
 

@@ -1,24 +1,18 @@
-//! A stream's rows, in one of several formats.
-//!
-//! One batch at a time is taken, written and dropped, so memory stays bounded
-//! whatever the size of the table.
+//! How a stream is decoded, drained and accounted for, whatever it holds.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
-use std::iter;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, RecordBatch, StructArray};
-use arrow::datatypes::Schema;
-use arrow::ipc::writer::StreamWriter;
-use clap::{Args, ValueEnum};
+use arrow::array::RecordBatch;
+use clap::Args;
 use delta_engine::{BatchStream, Engine, ErrorKind, ProgressHandle, Scan};
 use indicatif::{BinaryBytes, HumanCount, ProgressBar};
 
 use crate::recording::Recording;
+use crate::sink::{Format, Sink};
 use crate::summary::Summary;
-use crate::text::cut;
-use crate::values::Values;
+use crate::values::Style;
 use crate::{Failure, table};
 
 /// How a stream is decoded and printed.
@@ -40,6 +34,11 @@ pub(crate) struct Output {
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 
+    /// Write it to this file instead of stdout; one that is there is replaced
+    /// when the new one is complete
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
     /// Print to stderr what it cost
     #[arg(long)]
     summary: bool,
@@ -54,36 +53,30 @@ pub(crate) struct Output {
     timeline: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Aligned columns for a person; long values are cut
-    Table,
-    /// One JSON object a row
-    Jsonl,
-    /// An Arrow IPC stream
-    Arrow,
-    /// Nothing: read everything, print no row
-    None,
+/// What the rows of a stream are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// Files, or what else a log tells.
+    Files,
+    /// The table's data.
+    Rows,
 }
 
 impl Output {
-    /// Prints the stream that `open` begins; `started` is when the program did,
-    /// and `table` what it reads.
+    /// Prints the stream that `open` begins, which `holds` files or rows;
+    /// `started` is when the program did, and `table` what it reads.
     pub(crate) fn print(
         &self,
+        holds: Holds,
         table: &str,
         started: Instant,
         open: impl FnOnce(&Engine) -> Result<BatchStream, Failure>,
     ) -> Result<(), Failure> {
-        if self.format == Format::Arrow && io::stdout().is_terminal() {
-            return Err(Failure::Usage(
-                "an Arrow stream is not for a terminal: redirect the output",
-            ));
-        }
+        Sink::check(self.format, self.output.as_deref())?;
         let trace = self.trace.as_deref();
         let recording = Recording::begin(trace, self.timeline.as_deref(), started)?;
         let engine = self.engine(recording.as_ref())?;
-        let printed = open(&engine).and_then(|stream| self.drain(stream, started));
+        let printed = open(&engine).and_then(|stream| self.drain(stream, holds, started));
         let Some(recording) = recording else { return printed };
         // A listing that broke off is the one whose picture is wanted most. That
         // the picture failed as well would only hide why.
@@ -104,9 +97,18 @@ impl Output {
         }
     }
 
-    fn drain(&self, mut stream: BatchStream, started: Instant) -> Result<(), Failure> {
-        let mut sink = Sink::new(self.format, &stream.schema())?;
-        let mut summary = Summary::since(started);
+    fn drain(
+        &self,
+        mut stream: BatchStream,
+        holds: Holds,
+        started: Instant,
+    ) -> Result<(), Failure> {
+        let style = match holds {
+            Holds::Files => Style::Text,
+            Holds::Rows => Style::Exact,
+        };
+        let mut sink = Sink::new(self.format, style, self.output.as_deref(), &stream.schema())?;
+        let mut summary = Summary::since(started, holds);
         let mut progress = Progress::of(&stream, self.format, started);
         while let Some(batch) = progress.next(&mut stream)? {
             summary.count(&batch);
@@ -119,7 +121,7 @@ impl Output {
         sink.finish()?;
         drop(progress);
         if self.summary {
-            summary.print();
+            summary.print(&stream.progress_handle().read());
         }
         Ok(())
     }
@@ -136,166 +138,6 @@ impl Output {
             builder = recording.listen_to(builder);
         }
         Ok(builder.build()?)
-    }
-}
-
-/// Where batches go.
-enum Sink {
-    Table(Table),
-    /// The lines not yet written out.
-    Lines(Vec<u8>),
-    Arrow(Box<StreamWriter<BufWriter<io::StdoutLock<'static>>>>),
-    Nothing,
-}
-
-impl Sink {
-    fn new(format: Format, schema: &Schema) -> Result<Self, Failure> {
-        Ok(match format {
-            Format::Table => Sink::Table(Table::new(schema)),
-            Format::Jsonl => Sink::Lines(Vec::new()),
-            Format::Arrow => {
-                let out = BufWriter::new(io::stdout().lock());
-                Sink::Arrow(Box::new(StreamWriter::try_new(out, schema)?))
-            }
-            Format::None => Sink::Nothing,
-        })
-    }
-
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
-        match self {
-            Sink::Table(table) => table.write(batch),
-            Sink::Lines(lines) => write_lines(batch, lines),
-            Sink::Arrow(writer) => Ok(writer.write(batch)?),
-            Sink::Nothing => Ok(()),
-        }
-    }
-
-    /// Only a listing that is complete is finished: the Arrow stream of one
-    /// that failed has no end mark.
-    fn finish(self) -> Result<(), Failure> {
-        match self {
-            Sink::Arrow(mut writer) => {
-                writer.finish()?;
-                writer.into_inner()?.flush().map_err(Failure::of_output)
-            }
-            Sink::Table(table) => table.finish(),
-            Sink::Lines(_) | Sink::Nothing => Ok(()),
-        }
-    }
-}
-
-/// Writes one JSON object a row.
-fn write_lines(batch: &RecordBatch, lines: &mut Vec<u8>) -> Result<(), Failure> {
-    const CHUNK_BYTES: usize = 64 * 1024;
-    let rows = StructArray::from(batch.clone());
-    let values = Values::of(&rows)?;
-    for row in 0..rows.len() {
-        values.push_json(row, lines);
-        lines.push(b'\n');
-        if lines.len() >= CHUNK_BYTES {
-            write_out(lines)?;
-            lines.clear();
-        }
-    }
-    // A slow listing shows what it has, so a batch leaves nothing behind.
-    write_out(lines)?;
-    lines.clear();
-    Ok(())
-}
-
-/// Writes `bytes`, a whole number of lines, to stdout.
-fn write_out(bytes: &[u8]) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(Failure::of_output)
-}
-
-/// Aligned columns, a page at a time: the widths of one page begin with those
-/// of the page before, so that memory is bounded and columns seldom move.
-struct Table {
-    names: Vec<String>,
-    widths: Vec<usize>,
-    has_header: bool,
-}
-
-impl Table {
-    const PAGE_ROWS: usize = 1_000;
-    /// The most characters of a value; statistics would fill the screen. A path
-    /// is what a listing is for, and is never cut.
-    const CELL_CHARS: usize = 40;
-
-    fn new(schema: &Schema) -> Self {
-        let names: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
-        let widths = names.iter().map(|name| name.chars().count()).collect();
-        Table { names, widths, has_header: false }
-    }
-
-    fn write(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
-        for first in (0..batch.num_rows()).step_by(Self::PAGE_ROWS) {
-            let rows = Self::PAGE_ROWS.min(batch.num_rows() - first);
-            self.write_page(&batch.slice(first, rows))?;
-        }
-        Ok(())
-    }
-
-    fn write_page(&mut self, page: &RecordBatch) -> Result<(), Failure> {
-        let columns = page
-            .columns()
-            .iter()
-            .map(|column| Values::of(column))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut cells = Vec::with_capacity(page.num_rows() * columns.len());
-        for row in 0..page.num_rows() {
-            for (i, values) in columns.iter().enumerate() {
-                let mut cell = values.to_text(row);
-                if self.names[i] != "path" {
-                    cut(&mut cell, Self::CELL_CHARS);
-                }
-                self.widths[i] = self.widths[i].max(cell.chars().count());
-                cells.push(cell);
-            }
-        }
-
-        let mut out = String::new();
-        if !self.has_header {
-            self.push_header(&mut out);
-        }
-        let to_right: Vec<_> = columns.iter().map(Values::is_number).collect();
-        for row in cells.chunks(columns.len().max(1)) {
-            self.push_row(&mut out, row, &to_right);
-        }
-        write_out(out.as_bytes())
-    }
-
-    fn push_header(&mut self, out: &mut String) {
-        let to_left = vec![false; self.names.len()];
-        let rules: Vec<_> = self.widths.iter().map(|&width| "-".repeat(width)).collect();
-        self.push_row(out, &self.names, &to_left);
-        self.push_row(out, &rules, &to_left);
-        self.has_header = true;
-    }
-
-    fn push_row(&self, out: &mut String, cells: &[String], to_right: &[bool]) {
-        let start = out.len();
-        for (i, cell) in cells.iter().enumerate() {
-            let padding = self.widths[i] - cell.chars().count();
-            let (before, after) = if to_right[i] { (padding, 0) } else { (0, padding) };
-            if i > 0 {
-                out.push_str("  ");
-            }
-            out.extend(iter::repeat_n(' ', before));
-            out.push_str(cell);
-            out.extend(iter::repeat_n(' ', after));
-        }
-        out.truncate(start + out[start..].trim_end_matches(' ').len());
-        out.push('\n');
-    }
-
-    fn finish(mut self) -> Result<(), Failure> {
-        let mut out = String::new();
-        if !self.has_header {
-            self.push_header(&mut out);
-        }
-        write_out(out.as_bytes())
     }
 }
 

@@ -1,43 +1,50 @@
-//! What a listing cost: time, cores, memory.
+//! What a stream cost: time, cores, memory.
 //!
 //! CPU time and peak memory come from `/proc/self`: reading a file needs no
 //! `unsafe` and no dependency, and the kernel counts the threads that have
 //! ended too. Where there is no `/proc`, they are unknown, and said to be.
 
-use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
+use delta_engine::Progress;
 use indicatif::{BinaryBytes, HumanCount};
+
+use crate::output::Holds;
 
 /// The clock ticks of a second in `/proc/self/stat`. The kernel converts to
 /// this one rate for user space whatever its own timer is (`USER_HZ`).
 const TICKS_A_SECOND: u64 = 100;
 
-/// Counts a listing while it goes on.
+/// Counts a stream while it goes on.
 pub(crate) struct Summary {
+    holds: Holds,
     started: Instant,
     first_batch: Option<Duration>,
     batches: u64,
-    files: u64,
-    /// None when the stream has no column `size`.
+    /// Files, or rows of data.
+    rows: u64,
+    /// Of the files: none when the stream has no column `size`.
     bytes: Option<i128>,
 }
 
 impl Summary {
     /// Nothing counted, and the time runs from `started`.
-    pub(crate) fn since(started: Instant) -> Self {
-        Summary { started, first_batch: None, batches: 0, files: 0, bytes: None }
+    pub(crate) fn since(started: Instant, holds: Holds) -> Self {
+        Summary { holds, started, first_batch: None, batches: 0, rows: 0, bytes: None }
     }
 
     /// Counts a batch that has just been delivered.
     pub(crate) fn count(&mut self, batch: &RecordBatch) {
         self.first_batch.get_or_insert_with(|| self.started.elapsed());
         self.batches += 1;
-        self.files += batch.num_rows() as u64;
+        self.rows += batch.num_rows() as u64;
+        if self.holds == Holds::Rows {
+            return;
+        }
         let sizes = batch.column_by_name("size");
         if let Some(sizes) = sizes.and_then(|sizes| sizes.as_primitive_opt::<Int64Type>()) {
             let sum: i128 = sizes.iter().flatten().map(i128::from).sum();
@@ -46,37 +53,41 @@ impl Summary {
     }
 
     /// Writes the summary to stderr, whose end is nobody's error.
-    pub(crate) fn print(&self) {
-        let _ = write!(io::stderr(), "{self}");
+    pub(crate) fn print(&self, progress: &Progress) {
+        let _ = io::stderr().write_all(self.text(progress).as_bytes());
     }
-}
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn text(&self, progress: &Progress) -> String {
         let wall = self.started.elapsed();
         let cpu = cpu_time();
         let unknown = || "unknown".to_owned();
         let seconds = |time: Duration| format!("{:.3} s", time.as_secs_f64());
 
-        writeln!(f, "files         {}", HumanCount(self.files))?;
         let bytes = match self.bytes {
             Some(bytes) => {
                 let human = u64::try_from(bytes).map(BinaryBytes);
                 human.map_or_else(|_| bytes.to_string(), |human| format!("{bytes} ({human})"))
             }
-            None if self.files == 0 => "0".to_owned(),
+            None if self.rows == 0 => "0".to_owned(),
             None => "unknown (the column size was not asked for)".to_owned(),
         };
-        writeln!(f, "bytes         {bytes}")?;
-        writeln!(f, "wall          {}", seconds(wall))?;
-        writeln!(f, "cpu           {}", cpu.map_or_else(unknown, seconds))?;
+        let (what, size) = match self.holds {
+            Holds::Files => ("files", ("bytes", bytes)),
+            Holds::Rows => ("rows", ("read", BinaryBytes(progress.bytes_read).to_string())),
+        };
         let cores = cpu.map(|cpu| format!("{:.2}", cpu.as_secs_f64() / wall.as_secs_f64()));
-        writeln!(f, "cores used    {}", cores.unwrap_or_else(unknown))?;
-        let first_batch = self.first_batch.map_or_else(|| "none".to_owned(), seconds);
-        writeln!(f, "first batch   {first_batch}")?;
         let memory = peak_memory_bytes().map(|bytes| BinaryBytes(bytes).to_string());
-        writeln!(f, "peak memory   {}", memory.unwrap_or_else(unknown))?;
-        writeln!(f, "batches       {}", HumanCount(self.batches))
+        let lines = [
+            (what, HumanCount(self.rows).to_string()),
+            size,
+            ("wall", seconds(wall)),
+            ("cpu", cpu.map_or_else(unknown, seconds)),
+            ("cores used", cores.unwrap_or_else(unknown)),
+            ("first batch", self.first_batch.map_or_else(|| "none".to_owned(), seconds)),
+            ("peak memory", memory.unwrap_or_else(unknown)),
+            ("batches", HumanCount(self.batches).to_string()),
+        ];
+        lines.into_iter().map(|(name, value)| format!("{name:<14}{value}\n")).collect()
     }
 }
 

@@ -10,9 +10,10 @@ use arrow::array::{Array, AsArray, OffsetSizeTrait};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Decimal32Type, Decimal64Type, Decimal128Type,
-    Decimal256Type, DecimalType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    Decimal256Type, DecimalType, DurationMicrosecondType, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, IntervalUnit, IntervalYearMonthType, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
 };
 
 use crate::Failure;
@@ -23,6 +24,19 @@ type Append<'a> = Box<dyn Fn(usize, &mut Vec<u8>) + 'a>;
 /// The range of a row's elements in the child array.
 type Range<'a> = Box<dyn Fn(usize) -> std::ops::Range<usize> + 'a>;
 
+/// How the values are written that JSON has no type for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// To be read, and not to be lost in another time zone: dates and times as ISO
+    /// 8601, a map whose keys are strings as an object, a float with the digits
+    /// that a float needs.
+    Text,
+    /// To be compared: dates as days and times as microseconds since the Unix
+    /// epoch, every map as a list of pairs, a float with the digits of the double
+    /// of its value.
+    Exact,
+}
+
 /// One array, ready to be written row by row.
 pub(crate) struct Values<'a> {
     nulls: Option<&'a NullBuffer>,
@@ -32,8 +46,11 @@ pub(crate) struct Values<'a> {
 enum Kind<'a> {
     /// Every row is null.
     Null,
-    /// What JSON writes as it is: numbers and booleans.
+    /// What JSON writes as it is: integers and booleans.
     Bare(Append<'a>),
+    /// A floating-point number. JSON has none for what is not finite, which it
+    /// puts in quotes, as Delta's statistics do.
+    Float(Box<dyn Fn(usize) -> f64 + 'a>, Append<'a>),
     /// ASCII text that JSON puts in quotes: dates, decimals, hex.
     Quoted(Append<'a>),
     /// Strings, which JSON escapes as needed.
@@ -43,7 +60,10 @@ enum Kind<'a> {
     Millis(&'a [i64]),
     /// Each field with `"name":` before it.
     Struct(Vec<(Vec<u8>, Values<'a>)>),
+    /// With keys that an object can have.
     Map(Range<'a>, Box<Values<'a>>, Box<Values<'a>>),
+    /// Any other map.
+    Pairs(Range<'a>, Box<Values<'a>>, Box<Values<'a>>),
     List(Range<'a>, Box<Values<'a>>),
     /// The value of each key.
     Dictionary(Vec<usize>, Box<Values<'a>>),
@@ -54,7 +74,7 @@ impl<'a> Values<'a> {
     ///
     /// # Errors
     /// When there is no agreed way to write its type.
-    pub(crate) fn of(array: &'a dyn Array) -> Result<Self, Failure> {
+    pub(crate) fn of(array: &'a dyn Array, style: Style) -> Result<Self, Failure> {
         let kind = match array.data_type() {
             DataType::Null => Kind::Null,
             DataType::Boolean => {
@@ -73,22 +93,30 @@ impl<'a> Values<'a> {
             DataType::UInt64 => integers::<UInt64Type>(array),
             DataType::Float32 => {
                 let values = array.as_primitive::<Float32Type>();
-                Kind::Bare(Box::new(move |row, out| {
-                    let value = values.value(row);
-                    push_float(out, f64::from(value), &value);
-                }))
+                let number = move |row| f64::from(values.value(row));
+                match style {
+                    Style::Text => Kind::Float(
+                        Box::new(number),
+                        Box::new(move |row, out| push_number(out, &values.value(row))),
+                    ),
+                    Style::Exact => doubles(number),
+                }
             }
             DataType::Float64 => {
                 let values = array.as_primitive::<Float64Type>();
-                Kind::Bare(Box::new(move |row, out| {
-                    let value = values.value(row);
-                    push_float(out, value, &value);
-                }))
+                doubles(move |row| values.value(row))
             }
             DataType::Decimal32(..) => decimals::<Decimal32Type>(array),
             DataType::Decimal64(..) => decimals::<Decimal64Type>(array),
             DataType::Decimal128(..) => decimals::<Decimal128Type>(array),
             DataType::Decimal256(..) => decimals::<Decimal256Type>(array),
+            DataType::Date32 if style == Style::Exact => integers::<Date32Type>(array),
+            DataType::Timestamp(TimeUnit::Microsecond, _) if style == Style::Exact => {
+                integers::<TimestampMicrosecondType>(array)
+            }
+            // Months and microseconds, which have no calendar to be written by.
+            DataType::Interval(IntervalUnit::YearMonth) => integers::<IntervalYearMonthType>(array),
+            DataType::Duration(TimeUnit::Microsecond) => integers::<DurationMicrosecondType>(array),
             DataType::Date32 => {
                 let values = array.as_primitive::<Date32Type>();
                 Kind::Quoted(Box::new(move |row, out| push_date(out, values.value(row).into())))
@@ -139,26 +167,26 @@ impl<'a> Values<'a> {
                     fields
                         .iter()
                         .zip(columns)
-                        .map(|(field, column)| Ok((key(field.name()), Values::of(column)?)))
+                        .map(|(field, column)| Ok((key(field.name()), Values::of(column, style)?)))
                         .collect::<Result<_, Failure>>()?,
                 )
             }
             DataType::Map(..) => {
                 let map = array.as_map();
-                let keys = Values::of(map.keys())?;
-                if !keys.is_text() {
-                    return Err(Failure::said("a map whose keys are not strings has no JSON"));
+                let keys = Box::new(Values::of(map.keys(), style)?);
+                let values = Box::new(Values::of(map.values(), style)?);
+                match style == Style::Text && keys.is_text() {
+                    true => Kind::Map(range(map.value_offsets()), keys, values),
+                    false => Kind::Pairs(range(map.value_offsets()), keys, values),
                 }
-                let values = Values::of(map.values())?;
-                Kind::Map(range(map.value_offsets()), Box::new(keys), Box::new(values))
             }
             DataType::List(_) => {
                 let list = array.as_list::<i32>();
-                Kind::List(range(list.value_offsets()), Box::new(Values::of(list.values())?))
+                Kind::List(range(list.value_offsets()), Box::new(Values::of(list.values(), style)?))
             }
             DataType::LargeList(_) => {
                 let list = array.as_list::<i64>();
-                Kind::List(range(list.value_offsets()), Box::new(Values::of(list.values())?))
+                Kind::List(range(list.value_offsets()), Box::new(Values::of(list.values(), style)?))
             }
             DataType::Dictionary(..) => {
                 let dictionary = array.as_any_dictionary();
@@ -167,7 +195,7 @@ impl<'a> Values<'a> {
                     true => vec![0; array.len()],
                     false => dictionary.normalized_keys(),
                 };
-                Kind::Dictionary(keys, Box::new(Values::of(dictionary.values())?))
+                Kind::Dictionary(keys, Box::new(Values::of(dictionary.values(), style)?))
             }
             other => return Err(Failure::said(format!("no text form for the type {other}"))),
         };
@@ -176,7 +204,7 @@ impl<'a> Values<'a> {
 
     /// Whether a column of it reads better aligned to the right.
     pub(crate) fn is_number(&self) -> bool {
-        matches!(self.kind, Kind::Bare(_))
+        matches!(self.kind, Kind::Bare(_) | Kind::Float(..))
     }
 
     /// Appends the value of `row` as JSON.
@@ -186,8 +214,14 @@ impl<'a> Values<'a> {
             return;
         }
         match &self.kind {
-            Kind::Null => out.extend_from_slice(b"null"),
+            Kind::Null => {}
             Kind::Bare(append) => append(row, out),
+            Kind::Float(number, append) if number(row).is_finite() => append(row, out),
+            Kind::Float(number, _) => {
+                out.push(b'"');
+                push_not_finite(number(row), out);
+                out.push(b'"');
+            }
             Kind::Quoted(append) => {
                 out.push(b'"');
                 append(row, out);
@@ -218,6 +252,17 @@ impl<'a> Values<'a> {
                 }
                 out.push(b'}');
             }
+            Kind::Pairs(range, keys, values) => {
+                out.push(b'[');
+                for (i, entry) in range(row).enumerate() {
+                    out.extend_from_slice(if i > 0 { b",[" } else { b"[" });
+                    keys.push_json(entry, out);
+                    out.push(b',');
+                    values.push_json(entry, out);
+                    out.push(b']');
+                }
+                out.push(b']');
+            }
             Kind::List(range, values) => {
                 out.push(b'[');
                 for (i, element) in range(row).enumerate() {
@@ -232,26 +277,40 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The value of `row` for a person: no quotes around a single value, and
+    /// The value of `row` for a person: as [`push_text`](Self::push_text), and
     /// nothing that a terminal would obey.
     pub(crate) fn to_text(&self, row: usize) -> String {
         let mut out = Vec::new();
-        match &self.kind {
-            _ if self.is_null(row) => out.extend_from_slice(b"null"),
-            Kind::Text(text) => return printable(text(row)).into_owned(),
-            Kind::Quoted(append) => append(row, &mut out),
-            Kind::Millis(values) => {
-                push_millis(&mut out, values[row]);
-                out.push(b'Z');
-            }
-            Kind::Dictionary(keys, values) => return values.to_text(keys[row]),
-            _ => self.push_json(row, &mut out),
-        }
+        self.push_text(row, &mut out);
         printable(&String::from_utf8_lossy(&out)).into_owned()
     }
 
-    fn is_null(&self, row: usize) -> bool {
-        self.nulls.is_some_and(|nulls| nulls.is_null(row))
+    /// Appends the value of `row` without quotes around it; what is nested is JSON.
+    pub(crate) fn push_text(&self, row: usize, out: &mut Vec<u8>) {
+        match &self.kind {
+            _ if self.is_null(row) => out.extend_from_slice(b"null"),
+            Kind::Text(text) => out.extend_from_slice(text(row).as_bytes()),
+            Kind::Quoted(append) => append(row, out),
+            Kind::Float(number, _) if !number(row).is_finite() => {
+                push_not_finite(number(row), out);
+            }
+            Kind::Millis(values) => {
+                push_millis(out, values[row]);
+                out.push(b'Z');
+            }
+            Kind::Dictionary(keys, values) => values.push_text(keys[row], out),
+            _ => self.push_json(row, out),
+        }
+    }
+
+    /// Whether `row` is null, by itself or as every value of its type is.
+    pub(crate) fn is_null(&self, row: usize) -> bool {
+        match &self.kind {
+            Kind::Null => true,
+            _ if self.nulls.is_some_and(|nulls| nulls.is_null(row)) => true,
+            Kind::Dictionary(keys, values) => values.is_null(keys[row]),
+            _ => false,
+        }
     }
 
     fn is_text(&self) -> bool {
@@ -269,6 +328,11 @@ where
 {
     let values = array.as_primitive::<T>();
     Kind::Bare(Box::new(move |row, out| push_number(out, &values.value(row))))
+}
+
+fn doubles<'a>(number: impl Fn(usize) -> f64 + Copy + 'a) -> Kind<'a> {
+    let append = move |row, out: &mut Vec<u8>| push_number(out, &number(row));
+    Kind::Float(Box::new(number), Box::new(append))
 }
 
 fn decimals<'a, T: DecimalType>(array: &'a dyn Array) -> Kind<'a> {
@@ -297,17 +361,12 @@ fn push_number(out: &mut Vec<u8>, number: &impl serde::Serialize) {
     let _ = serde_json::to_writer(out, number);
 }
 
-/// JSON has no number for what is not finite; Delta's statistics spell it so.
-fn push_float(out: &mut Vec<u8>, value: f64, as_written: &impl serde::Serialize) {
-    if value.is_nan() {
-        out.extend_from_slice(b"\"NaN\"");
-    } else if value == f64::INFINITY {
-        out.extend_from_slice(b"\"Infinity\"");
-    } else if value == f64::NEG_INFINITY {
-        out.extend_from_slice(b"\"-Infinity\"");
-    } else {
-        push_number(out, as_written);
-    }
+fn push_not_finite(value: f64, out: &mut Vec<u8>) {
+    out.extend_from_slice(match value {
+        f64::INFINITY => b"Infinity".as_slice(),
+        f64::NEG_INFINITY => b"-Infinity",
+        _ => b"NaN",
+    });
 }
 
 fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -321,17 +380,21 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        ArrayRef, BinaryArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array,
-        Float64Array, Int64Array, ListArray, MapBuilder, StringArray, StringBuilder,
-        StringViewArray, StructArray, TimestampMicrosecondArray, TimestampMillisecondArray,
-        new_null_array,
+        ArrayRef, BinaryArray, Date32Array, Decimal128Array, DictionaryArray,
+        DurationMicrosecondArray, Float32Array, Float64Array, Int64Array, Int64Builder,
+        IntervalYearMonthArray, ListArray, MapBuilder, StringArray, StringBuilder, StringViewArray,
+        StructArray, TimestampMicrosecondArray, TimestampMillisecondArray, new_null_array,
     };
     use arrow::datatypes::{Field, Int8Type};
 
     use super::*;
 
     fn json(array: impl Array) -> Vec<String> {
-        let values = Values::of(&array).unwrap_or_else(|_| panic!("{}", array.data_type()));
+        json_as(Style::Text, array)
+    }
+
+    fn json_as(style: Style, array: impl Array) -> Vec<String> {
+        let values = Values::of(&array, style).unwrap_or_else(|_| panic!("{}", array.data_type()));
         let line = |row| {
             let mut out = Vec::new();
             values.push_json(row, &mut out);
@@ -341,7 +404,8 @@ mod tests {
     }
 
     fn text(array: impl Array) -> Vec<String> {
-        let values = Values::of(&array).unwrap_or_else(|_| panic!("{}", array.data_type()));
+        let values =
+            Values::of(&array, Style::Text).unwrap_or_else(|_| panic!("{}", array.data_type()));
         (0..array.len()).map(|row| values.to_text(row)).collect()
     }
 
@@ -437,8 +501,43 @@ mod tests {
     }
 
     #[test]
+    fn exact_values_are_the_numbers_that_arrow_has() {
+        let exact = |array: ArrayRef| json_as(Style::Exact, array);
+        assert_eq!(exact(Arc::new(Date32Array::from(vec![Some(-1), None]))), ["-1", "null"]);
+        let micros = TimestampMicrosecondArray::from(vec![-1]);
+        assert_eq!(exact(Arc::new(micros.clone())), ["-1"]);
+        assert_eq!(exact(Arc::new(micros.with_timezone("UTC"))), ["-1"]);
+        let floats = Float32Array::from(vec![0.1, f32::NAN, f32::NEG_INFINITY]);
+        let expected = ["0.10000000149011612", "\"NaN\"", "\"-Infinity\""];
+        assert_eq!(exact(Arc::new(floats)), expected);
+        assert_eq!(exact(Arc::new(IntervalYearMonthArray::from(vec![14]))), ["14"]);
+        assert_eq!(exact(Arc::new(DurationMicrosecondArray::from(vec![-1]))), ["-1"]);
+    }
+
+    #[test]
+    fn a_map_is_an_object_where_its_keys_are_text_and_pairs_where_that_is_exact() {
+        let mut builder = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
+        builder.keys().append_value("b");
+        builder.values().append_value(1);
+        builder.keys().append_value("a");
+        builder.values().append_null();
+        builder.append(true).unwrap();
+        builder.append(true).unwrap();
+        let map = builder.finish();
+        assert_eq!(json(map.clone()), [r#"{"b":1,"a":null}"#, "{}"]);
+        assert_eq!(json_as(Style::Exact, map), [r#"[["b",1],["a",null]]"#, "[]"]);
+
+        let mut builder = MapBuilder::new(None, Int64Builder::new(), Int64Builder::new());
+        builder.keys().append_value(1);
+        builder.values().append_value(2);
+        builder.append(true).unwrap();
+        assert_eq!(json(builder.finish()), ["[[1,2]]"]);
+    }
+
+    #[test]
     fn text_for_a_person_has_no_quotes_and_steers_nothing() {
         assert_eq!(text(StringArray::from(vec!["a\x1b[2J", "\"q\""])), ["a\\u{1b}[2J", "\"q\""]);
         assert_eq!(text(Date32Array::from(vec![0])), ["1970-01-01"]);
+        assert_eq!(text(Float64Array::from(vec![1.5, f64::NAN])), ["1.5", "NaN"]);
     }
 }
