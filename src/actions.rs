@@ -526,6 +526,13 @@ pub(crate) fn decode_path<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result
     } else {
         path
     };
+    check_path(decoded, raw)?;
+    Ok(decoded)
+}
+
+/// Checks that a decoded path is one and stays in the table; `raw` is what the
+/// log has.
+pub(crate) fn check_path(decoded: &[u8], raw: &[u8]) -> Result<()> {
     let bad = |what: &str| {
         Err(Error::corrupt(format!("path \"{}\" {what}", escaped(&String::from_utf8_lossy(raw)))))
     };
@@ -540,7 +547,7 @@ pub(crate) fn decode_path<'a>(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result
     {
         return bad("climbs out of the table with \"..\"");
     }
-    Ok(decoded)
+    Ok(())
 }
 
 /// `raw` without a scheme that only says the local file system.

@@ -6,6 +6,8 @@ mod checks;
 mod columns;
 mod files;
 mod history;
+#[cfg_attr(not(test), expect(dead_code, reason = "its users are the readers of rows"))]
+mod place;
 mod stream;
 
 pub use actions::ACTION_KINDS;
