@@ -682,8 +682,9 @@ fn type_change(change: &Value) -> Result<TypeChange<'_>> {
     }
 }
 
-/// The supported type changes of "Type Widening".
-fn is_readable_change(from: &DataType, to: &DataType) -> bool {
+/// Whether values of a type can be read as those of another: the supported type
+/// changes of "Type Widening".
+pub(crate) fn is_readable_change(from: &DataType, to: &DataType) -> bool {
     use DataType::*;
     match (from, to) {
         // Nothing to undo; Spark lets it pass too.

@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "snapshot",
             "replay",
             "delta_log",
+            "parquet_file",
             "actions",
             "partition_value",
             "schema",

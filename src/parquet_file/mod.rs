@@ -19,6 +19,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
+use parquet::basic::Type;
 use parquet::column::page::PageReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::page_index::{PageIndexBuilder, PageIndexProvider};
@@ -34,9 +35,11 @@ use parquet::schema::types::SchemaDescriptor;
 use crate::error::{Error, Result, escaped};
 use crate::storage::Storage;
 
+mod columns;
 mod levels;
 mod text;
 
+pub(crate) use columns::{Columns, Take};
 use levels::{PageRows, definition_levels, each_run, rows_of};
 pub(crate) use text::{SharedPages, TextBatch, TextColumn};
 
@@ -65,6 +68,20 @@ pub(crate) struct Piece {
     pub(crate) rows: Range<usize>,
     /// The decoded columns, estimated.
     pub(crate) bytes: u64,
+}
+
+impl Piece {
+    /// The piece in about `count` pieces of as many rows.
+    pub(crate) fn in_parts(self, count: u64) -> Vec<Piece> {
+        let rows = self.rows.len();
+        let part = usize::try_from((rows as u64).div_ceil(count.max(1))).unwrap_or(rows).max(1);
+        let parts = self.rows.clone().step_by(part).map(|begin| {
+            let rows = begin..self.rows.end.min(begin.saturating_add(part));
+            let share = rows.len() as u128 * u128::from(self.bytes) / self.rows.len() as u128;
+            Piece { row_group: self.row_group, rows, bytes: share as u64 }
+        });
+        parts.collect()
+    }
 }
 
 impl ParquetFile {
@@ -153,6 +170,33 @@ impl ParquetFile {
         bytes_of(&self.row_groups()[row_group], leaves)
     }
 
+    /// About how many bytes the columns `leaves` of a row group are decoded into. A
+    /// number has its width, however well it was encoded; of texts that a
+    /// dictionary has once the footer may know more than their pages' size.
+    pub(crate) fn decoded_bytes_of(&self, row_group: usize, leaves: &[usize]) -> u64 {
+        let group = &self.row_groups()[row_group];
+        let bytes = leaves.iter().map(|&leaf| {
+            let column = group.column(leaf);
+            let positive = |number: i64| u64::try_from(number).unwrap_or(0);
+            let values = positive(column.num_values());
+            let width = match column.column_type() {
+                Type::BOOLEAN => return values / 8,
+                Type::INT32 | Type::FLOAT => 4,
+                Type::INT64 | Type::DOUBLE | Type::INT96 => 8,
+                Type::FIXED_LEN_BYTE_ARRAY => {
+                    u64::try_from(column.column_descr().type_length()).unwrap_or(0)
+                }
+                Type::BYTE_ARRAY => {
+                    let texts = column.unencoded_byte_array_data_bytes().unwrap_or(0);
+                    let texts = positive(texts).max(positive(column.uncompressed_size()));
+                    return texts.saturating_add(values.saturating_mul(4));
+                }
+            };
+            values.saturating_mul(width)
+        });
+        bytes.fold(0, u64::saturating_add)
+    }
+
     fn schema(&self) -> &SchemaDescriptor {
         self.metadata.parquet_schema()
     }
@@ -175,14 +219,33 @@ impl ParquetFile {
         let big: Vec<usize> = (0..self.row_groups().len())
             .filter(|&i| bytes_of(&self.row_groups()[i], leaves) > PIECE_BYTES)
             .collect();
-        if big.is_empty() {
+        self.with_offset_index(&big, leaves, |i, leaf, read| match read {
+            Some(read) if !self.is_repeated(leaf) => Ok(Some(read)),
+            Some(read) => Ok(self.walk_pages(i, leaf)?.and(Some(read))),
+            None => self.walk_pages(i, leaf),
+        })
+    }
+
+    /// The file with the offset index of `leaves` of some of its row groups: what
+    /// `accept` makes of what was read, where it was there and is sound.
+    pub(crate) fn with_offset_index(
+        &self,
+        row_groups: &[usize],
+        leaves: &[usize],
+        accept: impl Fn(
+            usize,
+            usize,
+            Option<OffsetIndexMetaData>,
+        ) -> Result<Option<OffsetIndexMetaData>>,
+    ) -> Result<ParquetFile> {
+        if row_groups.is_empty() {
             return Ok(self.clone());
         }
         let metadata = ParquetMetaData::clone(self.metadata.metadata());
         let mut reader = ParquetMetaDataReader::new_with_metadata(metadata)
             .with_offset_index_policy(PageIndexPolicy::Optional)
             .with_offset_index_mask(ColumnChunkMask::row_groups_and_columns(
-                big.iter().copied(),
+                row_groups.iter().copied(),
                 leaves.iter().copied(),
             ));
         let metadata = reader
@@ -192,16 +255,11 @@ impl ParquetFile {
 
         let mut index = PageIndexBuilder::default();
         index.allocate_offset_indexes(metadata.num_row_groups(), self.schema().num_columns());
-        for &i in &big {
+        for &i in row_groups {
             for &leaf in leaves {
                 let read = metadata.page_index().and_then(|index| index.offset_index(i, leaf));
                 let read = read.filter(|read| is_sound(read.page_locations(), &metadata, i, leaf));
-                let found = match read {
-                    Some(read) if !self.is_repeated(leaf) => Some(read.clone()),
-                    Some(read) => self.walk_pages(i, leaf)?.and(Some(read.clone())),
-                    None => self.walk_pages(i, leaf)?,
-                };
-                if let Some(found) = found {
+                if let Some(found) = accept(i, leaf, read.cloned())? {
                     index.put_offset_index(found, i, leaf);
                 }
             }
@@ -213,7 +271,7 @@ impl ParquetFile {
         Ok(ParquetFile { chunks: self.chunks.clone(), metadata })
     }
 
-    fn is_repeated(&self, leaf: usize) -> bool {
+    pub(crate) fn is_repeated(&self, leaf: usize) -> bool {
         self.schema().column(leaf).max_rep_level() > 0
     }
 
@@ -334,13 +392,25 @@ impl ParquetFile {
     /// The pieces of the file for the columns `leaves`, in row order. The cut
     /// depends on the file alone.
     pub(crate) fn pieces(&self, leaves: &[usize]) -> Vec<Piece> {
-        (0..self.row_groups().len()).flat_map(|i| self.pieces_of(i, leaves)).collect()
+        let pieces_of = |i| {
+            let bytes = bytes_of(&self.row_groups()[i], leaves);
+            let piece_bytes = (bytes / PIECES).clamp(PIECE_BYTES_MIN, PIECE_BYTES);
+            self.cut(i, leaves, bytes, bytes.div_ceil(piece_bytes))
+        };
+        (0..self.row_groups().len()).flat_map(pieces_of).collect()
     }
 
-    fn pieces_of(&self, row_group: usize, leaves: &[usize]) -> Vec<Piece> {
+    /// A row group of `bytes`, cut into about `count` pieces where pages of its
+    /// heaviest leaf begin; one piece where that is not known.
+    pub(crate) fn cut(
+        &self,
+        row_group: usize,
+        leaves: &[usize],
+        bytes: u64,
+        count: u64,
+    ) -> Vec<Piece> {
         let group = &self.row_groups()[row_group];
         let rows = usize::try_from(group.num_rows()).unwrap_or(0);
-        let bytes = bytes_of(group, leaves);
         let heaviest =
             leaves.iter().copied().max_by_key(|&leaf| group.column(leaf).uncompressed_size());
         let index = self.metadata.metadata().page_index();
@@ -348,9 +418,7 @@ impl ParquetFile {
             .and_then(|leaf| index?.offset_index(row_group, leaf))
             .map_or(&[][..], |index| index.page_locations().as_slice());
 
-        let piece_bytes = (bytes / PIECES).clamp(PIECE_BYTES_MIN, PIECE_BYTES);
-        let count = bytes.div_ceil(piece_bytes).max(1);
-        let target = (rows as u64).div_ceil(count).max(1);
+        let target = (rows as u64).div_ceil(count.max(1)).max(1);
         let mut pieces = Vec::new();
         let mut begin = 0;
         let mut push = |begin: usize, end: usize| {
@@ -545,19 +613,23 @@ struct Walk {
     step: u64,
 }
 
-impl Read for Walk {
-    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        if self.read.is_empty() {
-            let end = self.chunks.len.min(self.at.saturating_add(self.step));
-            if self.at >= end {
-                return Ok(0);
-            }
+impl Walk {
+    /// Some of the bytes to come, none at the end.
+    fn peek(&mut self) -> std::io::Result<&[u8]> {
+        let end = self.chunks.len.min(self.at.saturating_add(self.step));
+        if self.read.is_empty() && self.at < end {
             let len = (end - self.at) as usize;
             self.read = self.chunks.get_bytes(self.at, len).map_err(std::io::Error::other)?;
             self.at = end;
             self.step = (self.step * 8).min(1 << 20);
         }
-        let len = out.len().min(self.read.len());
+        Ok(&self.read)
+    }
+}
+
+impl Read for Walk {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let len = out.len().min(self.peek()?.len());
         out[..len].copy_from_slice(&self.read.split_to(len));
         Ok(len)
     }

@@ -4,6 +4,8 @@ mod actions;
 mod changes;
 mod checks;
 mod columns;
+#[allow(dead_code, reason = "streams of rows are still to come")]
+mod data_file;
 mod files;
 mod history;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users are the readers of rows"))]

@@ -1,0 +1,422 @@
+//! Some columns of a file, each decoded as what the reader makes of it.
+//!
+//! The decoder takes a column for what its annotation says, and trusts the pages
+//! it is given. So two things stand between it and the file. The schema that it
+//! sees is the file's with other annotations where those would cost something:
+//! a text that is not called one would not be checked for being UTF-8, and the
+//! old timestamps of twelve bytes would wrap around. And each page is looked at
+//! on its way: what it claims to be decompressed, whether its levels end before
+//! it does (the decoder would skip over such a page for ever), and whether it
+//! has the rows that the offset index says.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection};
+use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
+use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
+use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
+
+use super::levels::{PageRows, rows_of};
+use super::{Batches, Chunks, ParquetFile, Walk};
+use crate::error::Result;
+
+/// A page may be as large as its column chunk is said to be, and no writer is
+/// blamed for a smaller one than this.
+const PAGE_BYTES_MIN: u64 = 64 << 20;
+/// Bytes of an INT96.
+const INT96_BYTES: i32 = 12;
+
+/// What the values of a leaf column are taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// What their annotation says.
+    Annotated,
+    /// Text, which is checked for being UTF-8.
+    Text,
+    /// Bytes.
+    Bytes,
+    /// Twelve bytes: an INT96, undecoded.
+    TwelveBytes,
+}
+
+/// Leaf columns of a file, and how they are decoded.
+pub(crate) struct Columns {
+    levels: FieldLevels,
+    leaves: Vec<usize>,
+}
+
+impl ParquetFile {
+    /// The columns of the file, as Arrow has them. Its leaves, in depth-first order,
+    /// are the file's leaf columns.
+    pub(crate) fn arrow_fields(&self) -> &Fields {
+        self.metadata.schema().fields()
+    }
+
+    /// What the values of a leaf column are in the file.
+    pub(crate) fn physical_type(&self, leaf: usize) -> PhysicalType {
+        self.schema().column(leaf).physical_type()
+    }
+
+    /// Whether the values of a leaf column may be taken for text: they are called
+    /// so, or are bytes of which nothing else is said.
+    pub(crate) fn may_be_text(&self, leaf: usize) -> bool {
+        use ConvertedType as C;
+        use LogicalType as L;
+        let column = self.schema().column(leaf);
+        matches!(column.converted_type(), C::NONE | C::UTF8 | C::ENUM | C::JSON)
+            && matches!(column.logical_type_ref(), None | Some(L::String | L::Enum | L::Json))
+    }
+
+    /// The leaf columns `taken`, one at least, by ascending number. With `views`,
+    /// texts and bytes are decoded as views of the file's pages.
+    pub(crate) fn columns(&self, taken: &[(usize, Take)], views: bool) -> Result<Columns> {
+        let leaves: Vec<usize> = taken.iter().map(|(leaf, _)| *leaf).collect();
+        let root = self.schema().root_schema_ptr();
+        let retyped = Retype { taken, next_leaf: 0 }.retype(&root).map_err(|e| self.error(e))?;
+        let schema = retyped.map(SchemaDescriptor::new);
+        let schema = schema.as_ref().unwrap_or(self.schema());
+        let mask = || ProjectionMask::leaves(schema, leaves.iter().copied());
+        let levels = |hint: Option<&Fields>| parquet_to_arrow_field_levels(schema, mask(), hint);
+        let levels =
+            match views.then(|| AsViews { taken, next_leaf: 0 }.fields(self.arrow_fields())) {
+                // A hint has to be of the schema's form, which a group of no columns has
+                // in Parquet alone. Then there are no views.
+                Some(hint) => levels(Some(&hint)).or_else(|_| levels(None)),
+                None => levels(None),
+            };
+        Ok(Columns { levels: levels.map_err(|e| self.error(e))?, leaves })
+    }
+
+    /// Decodes columns of some rows of a row group, all where nothing is selected,
+    /// `batch_rows` at a time; the last batch may have fewer.
+    pub(crate) fn batches_of(
+        &self,
+        columns: &Columns,
+        row_group: usize,
+        selection: Option<RowSelection>,
+        batch_rows: usize,
+    ) -> Result<Batches> {
+        let group = Group { file: self, row_group };
+        let rows = selection.as_ref().map_or(group.num_rows(), RowSelection::row_count);
+        let batch_rows = batch_rows.clamp(1, rows.max(1));
+        let reader = ParquetRecordBatchReader::try_new_with_row_groups(
+            &columns.levels,
+            &group,
+            batch_rows,
+            selection,
+        );
+        let reader = reader.map_err(|e| self.error(e))?;
+        Ok(Batches { chunks: self.chunks.clone(), row_group, reader, batch_rows, rows })
+    }
+}
+
+impl Columns {
+    pub(crate) fn leaves(&self) -> &[usize] {
+        &self.leaves
+    }
+}
+
+/// Changes the annotations of leaf columns.
+struct Retype<'a> {
+    taken: &'a [(usize, Take)],
+    next_leaf: usize,
+}
+
+impl Retype<'_> {
+    /// `None` where nothing changes.
+    fn retype(&mut self, of: &TypePtr) -> parquet::errors::Result<Option<TypePtr>> {
+        match of.as_ref() {
+            Type::GroupType { basic_info, fields } => {
+                let mut changed: Option<Vec<TypePtr>> = None;
+                for (i, field) in fields.iter().enumerate() {
+                    if let Some(retyped) = self.retype(field)? {
+                        changed.get_or_insert_with(|| fields.clone())[i] = retyped;
+                    }
+                }
+                Ok(changed.map(|fields| {
+                    Arc::new(Type::GroupType { basic_info: basic_info.clone(), fields })
+                }))
+            }
+            Type::PrimitiveType { basic_info, physical_type, .. } => {
+                let leaf = self.next_leaf;
+                self.next_leaf += 1;
+                let (logical, converted) =
+                    (basic_info.logical_type_ref(), basic_info.converted_type());
+                let (physical, annotation, length) = match take_of(self.taken, leaf) {
+                    None | Some(Take::Annotated) => return Ok(None),
+                    // The decoder goes by the older annotation.
+                    Some(Take::Text) if converted == ConvertedType::UTF8 => return Ok(None),
+                    Some(Take::Bytes) if converted == ConvertedType::NONE && logical.is_none() => {
+                        return Ok(None);
+                    }
+                    Some(Take::Text) => (*physical_type, Some(LogicalType::String), -1),
+                    Some(Take::Bytes) => (*physical_type, None, -1),
+                    Some(Take::TwelveBytes) => {
+                        (PhysicalType::FIXED_LEN_BYTE_ARRAY, None, INT96_BYTES)
+                    }
+                };
+                let retyped = Type::primitive_type_builder(basic_info.name(), physical)
+                    .with_repetition(basic_info.repetition())
+                    .with_logical_type(annotation)
+                    .with_length(length)
+                    .build()?;
+                Ok(Some(Arc::new(retyped)))
+            }
+        }
+    }
+}
+
+/// The fields with those that are taken for text or bytes as views.
+struct AsViews<'a> {
+    taken: &'a [(usize, Take)],
+    next_leaf: usize,
+}
+
+impl AsViews<'_> {
+    fn fields(&mut self, fields: &Fields) -> Fields {
+        fields.iter().map(|field| self.field(field)).collect()
+    }
+
+    fn field(&mut self, field: &FieldRef) -> FieldRef {
+        let data_type = match field.data_type() {
+            DataType::Struct(fields) => DataType::Struct(self.fields(fields)),
+            DataType::List(element) => DataType::List(self.field(element)),
+            DataType::Map(entries, sorted) => DataType::Map(self.field(entries), *sorted),
+            _ => {
+                self.next_leaf += 1;
+                match take_of(self.taken, self.next_leaf - 1) {
+                    Some(Take::Text) => DataType::Utf8View,
+                    Some(Take::Bytes) => DataType::BinaryView,
+                    _ => return Arc::clone(field),
+                }
+            }
+        };
+        Arc::new(Field::clone(field).with_data_type(data_type))
+    }
+}
+
+fn take_of(taken: &[(usize, Take)], leaf: usize) -> Option<Take> {
+    let at = taken.binary_search_by_key(&leaf, |(leaf, _)| *leaf).ok()?;
+    Some(taken[at].1)
+}
+
+/// One row group, for the decoder.
+struct Group<'a> {
+    file: &'a ParquetFile,
+    row_group: usize,
+}
+
+impl RowGroups for Group<'_> {
+    fn num_rows(&self) -> usize {
+        usize::try_from(self.file.row_groups()[self.row_group].num_rows()).unwrap_or(0)
+    }
+
+    fn column_chunks(&self, leaf: usize) -> parquet::errors::Result<Box<dyn PageIterator>> {
+        let pages = Pages::open(self.file, self.row_group, leaf)?;
+        Ok(Box::new(OneChunk(Some(Box::new(pages)))))
+    }
+
+    fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
+        Box::new(self.file.row_groups().get(self.row_group).into_iter())
+    }
+
+    fn metadata(&self) -> &ParquetMetaData {
+        self.file.metadata.metadata()
+    }
+}
+
+struct OneChunk(Option<Box<dyn PageReader>>);
+
+impl Iterator for OneChunk {
+    type Item = parquet::errors::Result<Box<dyn PageReader>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.take().map(Ok)
+    }
+}
+
+impl PageIterator for OneChunk {}
+
+/// The pages of a column chunk, each looked at before it is decoded.
+struct Pages {
+    reader: SerializedPageReader<Chunk>,
+    max_rep_level: i16,
+    /// The rows of the data pages to come, where the offset index says them.
+    rows: Option<VecDeque<usize>>,
+}
+
+impl Pages {
+    fn open(file: &ParquetFile, row_group: usize, leaf: usize) -> parquet::errors::Result<Pages> {
+        let group = &file.row_groups()[row_group];
+        let column = group.column(leaf);
+        let group_rows = usize::try_from(group.num_rows())?;
+        let index = file.metadata.metadata().page_index();
+        let locations = index.and_then(|index| index.page_locations(row_group, leaf)).cloned();
+        let rows = locations.as_ref().map(|pages| {
+            let begins = pages.iter().map(|page| page.first_row_index as usize);
+            let ends = begins.clone().skip(1).chain([group_rows]);
+            begins.zip(ends).map(|(begin, end)| end.saturating_sub(begin)).collect()
+        });
+        let claim = u64::try_from(column.uncompressed_size()).unwrap_or(0);
+        let chunk = Chunk {
+            chunks: file.chunks.clone(),
+            is_by_pages: locations.is_some(),
+            page_bytes_max: claim.max(PAGE_BYTES_MIN),
+        };
+        Ok(Pages {
+            reader: SerializedPageReader::new(Arc::new(chunk), column, group_rows, locations)?,
+            max_rep_level: column.column_descr().max_rep_level(),
+            rows,
+        })
+    }
+
+    fn check(&mut self, page: &Page) -> parquet::errors::Result<()> {
+        if !page.is_data_page() || self.max_rep_level == 0 && self.rows.is_none() {
+            return Ok(());
+        }
+        let said = self.rows.as_mut().map(VecDeque::pop_front);
+        let found = if self.max_rep_level == 0 {
+            PageRows { count: page.num_values() as usize, begins_row: true }
+        } else {
+            match rows_of(page, self.max_rep_level) {
+                Some(Some(rows)) => rows,
+                _ => return Err(ParquetError::General("a page's levels end before it".into())),
+            }
+        };
+        match said {
+            Some(said) if said != Some(found.count) || !found.begins_row => {
+                Err(ParquetError::General(format!(
+                    "a page has {} rows where the offset index says {}",
+                    found.count,
+                    said.unwrap_or(0)
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl PageReader for Pages {
+    fn get_next_page(&mut self) -> parquet::errors::Result<Option<Page>> {
+        let page = self.reader.get_next_page()?;
+        page.iter().try_for_each(|page| self.check(page))?;
+        Ok(page)
+    }
+
+    fn peek_next_page(&mut self) -> parquet::errors::Result<Option<PageMetadata>> {
+        self.reader.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> parquet::errors::Result<()> {
+        let is_data = self.reader.peek_next_page()?.is_some_and(|page| !page.is_dict);
+        if let Some(rows) = self.rows.as_mut().filter(|_| is_data) {
+            rows.pop_front();
+        }
+        self.reader.skip_next_page()
+    }
+
+    fn supports_deferred_dictionary(&self) -> bool {
+        self.reader.supports_deferred_dictionary()
+    }
+
+    fn take_deferred_dictionary(&mut self) -> parquet::errors::Result<Option<Page>> {
+        self.reader.take_deferred_dictionary()
+    }
+
+    fn at_record_boundary(&mut self) -> parquet::errors::Result<bool> {
+        self.reader.at_record_boundary()
+    }
+}
+
+impl Iterator for Pages {
+    type Item = parquet::errors::Result<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+/// The bytes of a column chunk. A page that claims too much is refused by its
+/// header, before there is memory for it.
+struct Chunk {
+    chunks: Chunks,
+    /// Whether a page is read at once, its header in front.
+    is_by_pages: bool,
+    page_bytes_max: u64,
+}
+
+impl Length for Chunk {
+    fn len(&self) -> u64 {
+        self.chunks.len()
+    }
+}
+
+impl ChunkReader for Chunk {
+    type T = Headers;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Headers> {
+        let walk = self.chunks.get_read(start)?;
+        Ok(Headers { walk, page_bytes_max: Some(self.page_bytes_max) })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<bytes::Bytes> {
+        let bytes = self.chunks.get_bytes(start, length)?;
+        if self.is_by_pages {
+            check_header(&bytes, self.page_bytes_max).map_err(ParquetError::General)?;
+        }
+        Ok(bytes)
+    }
+}
+
+/// Reads the header of a page.
+struct Headers {
+    walk: Walk,
+    /// What the page may be decompressed, until that is checked.
+    page_bytes_max: Option<u64>,
+}
+
+impl std::io::Read for Headers {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if let Some(max) = self.page_bytes_max.take() {
+            check_header(self.walk.peek()?, max).map_err(std::io::Error::other)?;
+        }
+        self.walk.read(out)
+    }
+}
+
+/// Checks what a page claims to be decompressed. That is the second field of its
+/// header, after another number; a header that begins in any other way is left
+/// to the decoder.
+fn check_header(bytes: &[u8], max: u64) -> Result<(), String> {
+    const NEXT_IS_I32: u8 = 0x15;
+    let mut bytes = bytes.iter().copied();
+    let mut number = || -> Option<u64> {
+        if bytes.next()? != NEXT_IS_I32 {
+            return None;
+        }
+        let mut value = 0;
+        for shift in (0..35).step_by(7) {
+            let byte = bytes.next()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                // Zigzag: an even one is positive.
+                return (value & 1 == 0).then_some(value >> 1);
+            }
+        }
+        None
+    };
+    let claim = number().and_then(|_| number());
+    match claim {
+        Some(claim) if claim > max => Err(format!(
+            "a page claims {claim} bytes, and {max} is the most its column chunk may have"
+        )),
+        _ => Ok(()),
+    }
+}

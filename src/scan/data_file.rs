@@ -1,0 +1,757 @@
+//! One data file, read as the table's columns.
+//!
+//! A data file knows nothing of the table: it may be older than some columns and
+//! have others that were dropped since, under physical names, in any order, of
+//! narrower types, nested in layouts of ten years of writers. Here each wanted
+//! column is found in the file once ("Column Mapping") and what has to become of
+//! its values is decided by the types alone; a value is touched only where the
+//! types differ ("Type Widening"). What cannot be read without losing anything
+//! is refused when the file is opened, by an error that names both types.
+//!
+//! Deleted rows are left out on the way: long runs of them are not decoded, and
+//! of the rest only what is live is copied.
+
+mod convert;
+mod resolve;
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{BooleanArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::FilterBuilder;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+
+use crate::error::{Error, Result};
+use crate::parquet_file::{Columns, ParquetFile, Piece, Take};
+use crate::schema::{ColumnMappingMode, StructField};
+use convert::Source;
+use resolve::{Column, Resolver};
+
+/// A row group that is decoded into more bytes is cut, if its file says where
+/// pages begin: the pieces keep every worker busy, and memory bounded.
+const ROW_GROUP_BYTES_MAX: u64 = 32 << 20;
+/// About how many bytes of decoded columns a piece then has.
+const PIECE_BYTES: u64 = 16 << 20;
+/// The same where the file does not say it. Each cut then goes through a page of
+/// every column, which both of its pieces decode.
+const UNINDEXED_BYTES_MAX: u64 = 128 << 20;
+const UNINDEXED_PIECE_BYTES: u64 = 64 << 20;
+/// And no piece has more rows, whatever they cost.
+const PIECE_ROWS_MAX: u64 = 16 << 20;
+/// A file that claims more rows is refused: a few bytes can claim any number.
+const FILE_ROWS_MAX: u64 = 1 << 40;
+/// More than this is not decoded of one piece: repeated values may be decoded
+/// into any number of bytes.
+const DECODED_BYTES_MAX: usize = 4 << 30;
+/// Rows are decoded at once that have so many bytes on average, and no more: a
+/// batch's texts are at most 2 GiB.
+const BATCH_BYTES: u64 = 64 << 20;
+/// And never more rows than this.
+const DECODED_ROWS_MAX: usize = 1 << 20;
+/// A shorter run of deleted rows is decoded with those around it.
+const SKIPPED_ROWS_MIN: usize = 4096;
+
+/// The columns wanted of every data file of a scan.
+pub(super) struct Wanted {
+    columns: Vec<Column>,
+    /// How many of them are the table's.
+    of_table: usize,
+    schema: SchemaRef,
+}
+
+impl Wanted {
+    /// The table's columns `fields`, which files have under the names of `mode`.
+    ///
+    /// # Errors
+    /// `CorruptLog` where a field has no physical name, or no id, and needs it.
+    pub(super) fn new(fields: &[StructField], mode: ColumnMappingMode) -> Result<Wanted> {
+        let columns = resolve::columns(fields, mode)?;
+        Ok(Wanted { of_table: columns.len(), schema: schema_of(&columns), columns })
+    }
+
+    /// These columns and one more, last: a top-level column of 64-bit integers that
+    /// is no column of the table and has this name in files that have it.
+    pub(super) fn and_extra(mut self, physical_name: &str) -> Wanted {
+        self.columns.push(Column::extra(physical_name));
+        self.schema = schema_of(&self.columns);
+        self
+    }
+
+    /// The schema of the batches: the table's, under its logical names, with its
+    /// metadata, but every field may be null. A file may lack a column that the
+    /// table calls `NOT NULL`, or have nulls there; Spark reads both as nulls.
+    /// Keys of maps stay what they are, a null one is an error.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+}
+
+fn schema_of(columns: &[Column]) -> SchemaRef {
+    let fields: Vec<FieldRef> = columns.iter().map(|column| Arc::clone(&column.field)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// One file, and how its columns become the wanted ones.
+pub(super) struct DataFile {
+    file: ParquetFile,
+    wanted: Arc<Wanted>,
+    sources: Vec<Source>,
+    taken: Vec<(usize, Take)>,
+    /// `None` where the file has no wanted column.
+    plain: Option<Columns>,
+    /// The same with texts as views, made when it is needed.
+    views: OnceLock<Columns>,
+}
+
+impl DataFile {
+    /// Finds the wanted columns in a file.
+    ///
+    /// # Errors
+    /// `CorruptLog`, naming the file, the column and both types, where a column
+    /// cannot be read as the table's type without losing anything, and on a file
+    /// without field ids in a table that maps by id; `Unsupported` on a variant that
+    /// is shredded; `LimitExceeded` on a file that claims absurdly many rows.
+    pub(super) fn new(file: ParquetFile, wanted: &Arc<Wanted>) -> Result<DataFile> {
+        if file.rows() > FILE_ROWS_MAX {
+            return Err(Error::limit(format!("{}: claims {} rows", file.name(), file.rows())));
+        }
+        let mut resolver = Resolver::new(&file);
+        let sources = resolver.table(&wanted.columns)?;
+        let taken = resolver.taken();
+        let leaves: Vec<usize> = taken.iter().map(|(leaf, _)| *leaf).collect();
+        let large: Vec<usize> = (0..file.row_groups().len())
+            .filter(|&i| file.decoded_bytes_of(i, &leaves) > ROW_GROUP_BYTES_MAX)
+            .collect();
+        let file = file.with_offset_index(&large, &leaves, |_, _, read| Ok(read))?;
+        let plain = if taken.is_empty() { None } else { Some(file.columns(&taken, false)?) };
+        let wanted = Arc::clone(wanted);
+        Ok(DataFile { file, wanted, sources, taken, plain, views: OnceLock::new() })
+    }
+
+    pub(super) fn file(&self) -> &ParquetFile {
+        &self.file
+    }
+
+    /// Whether the file has the extra column `i` of the wanted ones.
+    pub(super) fn has_extra(&self, i: usize) -> bool {
+        let source = self.sources.get(self.wanted.of_table + i);
+        source.is_some_and(|source| !matches!(source, Source::Absent))
+    }
+
+    /// The pieces that the file is decoded in, in row order: its row groups, and
+    /// parts of large ones. The cut depends on the file and the wanted columns alone.
+    pub(super) fn pieces(&self) -> Vec<Piece> {
+        let leaves = self.plain.as_ref().map_or(&[][..], Columns::leaves);
+        let is_repeated = leaves.iter().any(|&leaf| self.file.is_repeated(leaf));
+        let mut pieces = Vec::new();
+        for i in 0..self.file.row_groups().len() {
+            let bytes = self.file.decoded_bytes_of(i, leaves);
+            let count = if bytes > ROW_GROUP_BYTES_MAX { bytes.div_ceil(PIECE_BYTES) } else { 1 };
+            for piece in self.file.cut(i, leaves, bytes, count) {
+                // What is not cut where pages begin can be cut anywhere, but for lists:
+                // which of its pages a row is in is known when all are decoded.
+                let by_bytes = match piece.bytes {
+                    0..=UNINDEXED_BYTES_MAX => 1,
+                    bytes => bytes.div_ceil(UNINDEXED_PIECE_BYTES),
+                };
+                let parts = match is_repeated {
+                    true => 1,
+                    false => by_bytes.max((piece.rows.len() as u64).div_ceil(PIECE_ROWS_MAX)),
+                };
+                pieces.extend(piece.in_parts(parts));
+            }
+        }
+        pieces
+    }
+
+    /// The wanted columns of the live rows of a piece, in batches of at most
+    /// `batch_rows` rows. `live` has a bit for each row of the piece, set where the
+    /// row is to stay; without it, all stay.
+    pub(super) fn read(
+        &self,
+        piece: &Piece,
+        live: Option<&BooleanBuffer>,
+        batch_rows: usize,
+    ) -> Result<Vec<RecordBatch>> {
+        let rows = piece.rows.len();
+        let live_rows = live.map_or(rows, BooleanBuffer::count_set_bits);
+        if live.is_some_and(|live| live.len() != rows) {
+            return Err(Error::bug("a mask is not of its piece's length"));
+        }
+        let batch_rows = batch_rows.clamp(1, DECODED_ROWS_MAX);
+        if live_rows == 0 {
+            return Ok(Vec::new());
+        }
+        if self.plain.is_none() {
+            let begins = (0..live_rows).step_by(batch_rows);
+            return begins.map(|at| self.batch(None, batch_rows.min(live_rows - at))).collect();
+        }
+        let live = live.filter(|_| live_rows < rows);
+        let kept = live.map_or_else(|| std::iter::once(0..rows).collect(), long_runs);
+        let decoded_rows: usize = kept.iter().map(ExactSizeIterator::len).sum();
+        // Few of the decoded rows may be live, and a batch should not be tiny.
+        let at_once = batch_rows.saturating_mul((decoded_rows / live_rows).max(1));
+        let row_bytes = piece.bytes.div_ceil(rows as u64).max(1);
+        let at_once = at_once.min((BATCH_BYTES / row_bytes).max(1) as usize).min(DECODED_ROWS_MAX);
+
+        let mut mask = live.map(|live| kept_bits(live, &kept));
+        let columns = self.columns(mask.is_some())?;
+        let selection = self.selection(piece, &kept);
+        let mut batches = Vec::with_capacity(decoded_rows.div_ceil(at_once));
+        let mut bytes = 0;
+        for decoded in self.file.batches_of(columns, piece.row_group, selection, at_once)? {
+            let decoded = decoded?;
+            let rows = decoded.num_rows();
+            let of_batch = mask.as_mut().map(|mask| {
+                let of_batch = mask.slice(0, rows);
+                *mask = mask.slice(rows, mask.len() - rows);
+                of_batch
+            });
+            let Some(decoded) = self.live(decoded, of_batch)? else { continue };
+            let batch = self.batch(Some(&decoded), decoded.num_rows())?;
+            bytes += batch.get_array_memory_size();
+            if bytes > DECODED_BYTES_MAX {
+                return Err(Error::limit(format!(
+                    "{}: some rows of row group {} have more than {DECODED_BYTES_MAX} bytes",
+                    self.file.name(),
+                    piece.row_group
+                )));
+            }
+            let begins = (0..batch.num_rows()).step_by(batch_rows);
+            batches.extend(begins.map(|at| batch.slice(at, batch_rows.min(batch.num_rows() - at))));
+        }
+        Ok(batches)
+    }
+
+    /// What is decoded: with texts as views where some rows will be left out, so
+    /// that a text is copied once, when it is known to stay.
+    fn columns(&self, views: bool) -> Result<&Columns> {
+        if views && self.views.get().is_none() {
+            let _ = self.views.set(self.file.columns(&self.taken, true)?);
+        }
+        let columns = if views { self.views.get() } else { self.plain.as_ref() };
+        columns.ok_or_else(|| Error::bug("no columns to decode"))
+    }
+
+    /// The rows `kept` of a piece, `None` where that is a whole row group.
+    fn selection(&self, piece: &Piece, kept: &[Range<usize>]) -> Option<RowSelection> {
+        let group_rows = self.file.row_groups()[piece.row_group].num_rows();
+        if matches!(kept, [run] if i64::try_from(run.len()) == Ok(group_rows)) {
+            return None;
+        }
+        let mut selectors = Vec::with_capacity(kept.len() * 2);
+        let mut at = 0;
+        for run in kept {
+            let begin = piece.rows.start + run.start;
+            selectors.push(RowSelector::skip(begin - at));
+            selectors.push(RowSelector::select(run.len()));
+            at = begin + run.len();
+        }
+        Some(RowSelection::from(selectors))
+    }
+
+    /// The rows of `decoded` that `live` says, `None` where that is none.
+    fn live(
+        &self,
+        decoded: RecordBatch,
+        live: Option<BooleanBuffer>,
+    ) -> Result<Option<RecordBatch>> {
+        let Some(live) = live else { return Ok(Some(decoded)) };
+        match live.count_set_bits() {
+            0 => return Ok(None),
+            count if count == live.len() => return Ok(Some(decoded)),
+            _ => {}
+        }
+        let live = BooleanArray::new(live, None);
+        let filter = FilterBuilder::new(&live).optimize().build();
+        filter.filter_record_batch(&decoded).map(Some).map_err(|e| self.file.error(e))
+    }
+
+    /// The wanted columns of `decoded`, or of so many rows of which none is there.
+    fn batch(&self, decoded: Option<&RecordBatch>, rows: usize) -> Result<RecordBatch> {
+        let decoded = decoded.map_or(&[][..], RecordBatch::columns);
+        let columns = self.wanted.columns.iter().zip(&self.sources).map(|(column, source)| {
+            source
+                .array(decoded, column.field.data_type(), rows)
+                .map_err(|e| self.file.error(format_args!("column {}: {e}", column.field.name())))
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.wanted.schema), columns, &options)
+            .map_err(|e| self.file.error(e))
+    }
+}
+
+/// The runs of rows to decode: all but long runs of dead ones.
+fn long_runs(live: &BooleanBuffer) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for (begin, end) in live.set_slices() {
+        match runs.last_mut() {
+            Some(run) if begin - run.end < SKIPPED_ROWS_MIN => run.end = end,
+            _ => runs.push(begin..end),
+        }
+    }
+    // The ends of a piece cost nothing to decode if they are short as well.
+    if let Some(first) = runs.first_mut().filter(|first| first.start < SKIPPED_ROWS_MIN) {
+        first.start = 0;
+    }
+    if let Some(last) = runs.last_mut().filter(|last| live.len() - last.end < SKIPPED_ROWS_MIN) {
+        last.end = live.len();
+    }
+    runs
+}
+
+fn kept_bits(live: &BooleanBuffer, kept: &[Range<usize>]) -> BooleanBuffer {
+    if let [run] = kept {
+        return live.slice(run.start, run.len());
+    }
+    let mut bits = BooleanBufferBuilder::new(kept.iter().map(ExactSizeIterator::len).sum());
+    kept.iter().for_each(|run| bits.append_buffer(&live.slice(run.start, run.len())));
+    bits.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Memory;
+    use crate::schema::{ArrayType, DataType, MapType, StructType};
+    use crate::storage::{Metered, Storage};
+    use arrow::array::*;
+    use arrow::buffer::{NullBuffer, OffsetBuffer};
+    use arrow::compute::{concat_batches, filter_record_batch};
+    use arrow::datatypes::{DataType as ArrowType, Field, Int32Type};
+    use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_writer::ArrowWriterOptions;
+    use parquet::file::properties::WriterProperties;
+    use serde_json::json;
+
+    /// A file that was written, in a directory of its own.
+    struct Written {
+        _dir: tempfile::TempDir,
+        storage: Arc<Metered>,
+    }
+
+    impl Written {
+        fn bytes(bytes: &[u8]) -> Written {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("f"), bytes).unwrap();
+            let storage =
+                crate::storage::open(dir.path().to_str().unwrap(), &Memory::default()).unwrap();
+            Written { _dir: dir, storage: Arc::new(Metered::new(storage)) }
+        }
+
+        fn with(batch: &RecordBatch, properties: WriterProperties) -> Written {
+            let mut bytes = Vec::new();
+            let options = ArrowWriterOptions::new().with_properties(properties);
+            let mut writer =
+                ArrowWriter::try_new_with_options(&mut bytes, batch.schema(), options).unwrap();
+            writer.write(batch).unwrap();
+            writer.close().unwrap();
+            Written::bytes(&bytes)
+        }
+
+        fn new(batch: &RecordBatch) -> Written {
+            Written::with(batch, WriterProperties::default())
+        }
+
+        fn open(&self, wanted: Wanted) -> Result<DataFile> {
+            let storage: Arc<dyn Storage> = Arc::clone(&self.storage) as _;
+            DataFile::new(ParquetFile::open(&storage, "f").unwrap(), &Arc::new(wanted))
+        }
+
+        /// The whole file as the columns `fields`.
+        fn read(&self, fields: &[StructField], mode: ColumnMappingMode) -> Result<RecordBatch> {
+            let wanted = Wanted::new(fields, mode).unwrap();
+            let schema = Arc::clone(wanted.schema());
+            let file = self.open(wanted)?;
+            let mut batches = Vec::new();
+            for piece in file.pieces() {
+                batches.extend(file.read(&piece, None, 1000)?);
+            }
+            assert!(batches.iter().all(|batch| batch.schema() == schema));
+            Ok(concat_batches(&schema, &batches).unwrap())
+        }
+
+        /// The values of a column, as text.
+        fn values(&self, field: StructField) -> Vec<String> {
+            let batch = self.read(&[field], ColumnMappingMode::None).unwrap();
+            texts(batch.column(0))
+        }
+
+        fn error(&self, field: StructField) -> Error {
+            let error = self.read(&[field], ColumnMappingMode::None).unwrap_err();
+            assert!(error.message().starts_with("f: "), "{error}");
+            error
+        }
+    }
+
+    fn texts(array: &ArrayRef) -> Vec<String> {
+        use arrow::util::display::{ArrayFormatter, FormatOptions};
+        let options = FormatOptions::new().with_null("null");
+        let formatter = ArrayFormatter::try_new(array, &options).unwrap();
+        (0..array.len()).map(|i| formatter.value(i).to_string()).collect()
+    }
+
+    fn field(name: &str, data_type: DataType) -> StructField {
+        StructField::new(name, data_type, true)
+    }
+
+    fn mapped(name: &str, physical: &str, id: i64, data_type: DataType) -> StructField {
+        let mut field = field(name, data_type);
+        field.metadata.insert("delta.columnMapping.id".into(), json!(id));
+        field.metadata.insert("delta.columnMapping.physicalName".into(), json!(physical));
+        field
+    }
+
+    fn structure(fields: impl IntoIterator<Item = StructField>) -> DataType {
+        DataType::Struct(StructType { fields: fields.into_iter().collect() })
+    }
+
+    fn array_of(element_type: DataType) -> DataType {
+        DataType::Array(Box::new(ArrayType { element_type, contains_null: true }))
+    }
+
+    fn map_of(key_type: DataType, value_type: DataType) -> DataType {
+        DataType::Map(Box::new(MapType { key_type, value_type, value_contains_null: true }))
+    }
+
+    fn ints(values: impl IntoIterator<Item = i32>) -> ArrayRef {
+        Arc::new(Int32Array::from_iter_values(values))
+    }
+
+    fn strings(values: &[&str]) -> ArrayRef {
+        Arc::new(StringArray::from(values.to_vec()))
+    }
+
+    fn batch<const N: usize>(columns: [(&str, ArrayRef); N]) -> RecordBatch {
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, a)| (name, a, true))).unwrap()
+    }
+
+    /// A struct that is null in its second row.
+    fn half_null(fields: &[(&str, ArrayRef)]) -> ArrayRef {
+        let rows = fields[0].1.len();
+        let nulls = NullBuffer::from_iter((0..rows).map(|row| row != 1));
+        let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = fields
+            .iter()
+            .map(|(name, a)| (Field::new(*name, a.data_type().clone(), true), Arc::clone(a)))
+            .unzip();
+        Arc::new(StructArray::new(fields.into(), arrays, Some(nulls)))
+    }
+
+    #[test]
+    fn columns_are_found_by_name_in_any_order_and_a_missing_one_is_null() {
+        let file = Written::new(&batch([("b", strings(&["x", "y"])), ("a", ints([1, 2]))]));
+        let missing = StructField::new("new", DataType::String, false);
+        let fields = [field("a", DataType::Integer), missing, field("b", DataType::String)];
+        let read = file.read(&fields, ColumnMappingMode::None).unwrap();
+        assert_eq!(texts(read.column(0)), ["1", "2"]);
+        assert_eq!(texts(read.column(1)), ["null", "null"]);
+        assert_eq!(texts(read.column(2)), ["x", "y"]);
+        // A column that must not be null is missing, so its field may be.
+        assert!(read.schema().field(1).is_nullable());
+    }
+
+    #[test]
+    fn a_name_in_another_case_is_found_and_two_of_them_are_an_error() {
+        let file = Written::new(&batch([("Aa", ints([1])), ("b", ints([2])), ("B", ints([3]))]));
+        assert_eq!(file.values(field("aA", DataType::Integer)), ["1"]);
+        assert_eq!(file.values(field("b", DataType::Integer)), ["2"]);
+        assert_eq!(file.values(field("B", DataType::Integer)), ["3"]);
+
+        let file = Written::new(&batch([("bB", ints([2])), ("Bb", ints([3]))]));
+        let error = file.error(field("bb", DataType::Integer));
+        assert!(error.message().contains("both bB and Bb"), "{error}");
+    }
+
+    #[test]
+    fn mapped_columns_are_found_by_physical_name_at_every_level() {
+        let inner = half_null(&[("p2", ints([1, 2, 3])), ("a", ints([7, 8, 9]))]);
+        let file = Written::new(&batch([("p1", inner), ("s", ints([4, 5, 6]))]));
+        let a = mapped("a", "p2", 2, DataType::Integer);
+        let fields = [mapped("s", "p1", 1, structure([a]))];
+        let read = file.read(&fields, ColumnMappingMode::Name).unwrap();
+        assert_eq!(texts(read.column(0)), ["{a: 1}", "null", "{a: 3}"]);
+    }
+
+    /// A file with the field ids `ids` of two columns, a struct of one and another.
+    fn with_ids(ids: [Option<i32>; 3]) -> Written {
+        let tag = |field: Field, id: Option<i32>| match id {
+            Some(id) => field.with_metadata([("PARQUET:field_id", id.to_string())]),
+            None => field,
+        };
+        let inner = tag(Field::new("x", ArrowType::Int32, true), ids[1]);
+        let inner = StructArray::new(vec![inner].into(), vec![ints([1, 2])], None);
+        let schema = Schema::new(vec![
+            tag(Field::new("s", inner.data_type().clone(), true), ids[0]),
+            tag(Field::new("y", ArrowType::Int32, true), ids[2]),
+        ]);
+        let columns: Vec<ArrayRef> = vec![Arc::new(inner), ints([3, 4])];
+        Written::new(&RecordBatch::try_new(Arc::new(schema), columns).unwrap())
+    }
+
+    #[test]
+    fn columns_mapped_by_id_are_found_by_that_alone() {
+        let fields = [
+            mapped("y", "s", 11, structure([mapped("z", "y", 12, DataType::Integer)])),
+            mapped("gone", "y", 14, DataType::Integer),
+            mapped("x", "x", 13, DataType::Integer),
+        ];
+        let file = with_ids([Some(11), Some(12), Some(13)]);
+        let read = file.read(&fields, ColumnMappingMode::Id).unwrap();
+        assert_eq!(texts(read.column(0)), ["{z: 1}", "{z: 2}"]);
+        assert_eq!(texts(read.column(1)), ["null", "null"]);
+        assert_eq!(texts(read.column(2)), ["3", "4"]);
+
+        let twice = with_ids([Some(11), Some(12), Some(11)]);
+        let error = twice.read(&fields, ColumnMappingMode::Id).unwrap_err();
+        assert!(error.message().contains("two columns of the field id 11"), "{error}");
+        let without = with_ids([None, None, None]);
+        let error = without.read(&fields, ColumnMappingMode::Id).unwrap_err();
+        assert!(error.message().contains("no field ids"), "{error}");
+        assert!(Wanted::new(&[field("a", DataType::Long)], ColumnMappingMode::Id).is_err());
+    }
+
+    #[test]
+    fn an_extra_column_is_found_by_name_and_its_absence_is_told() {
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
+        let file = Written::new(&batch([("_row_id", ids), ("a", ints([1, 2]))]));
+        let wanted = |mode| {
+            let a = mapped("a", "a", 1, DataType::Integer);
+            Wanted::new(&[a], mode).unwrap().and_extra("_version").and_extra("_row_id")
+        };
+        let file = file.open(wanted(ColumnMappingMode::None)).unwrap();
+        assert_eq!((file.has_extra(0), file.has_extra(1), file.has_extra(2)), (false, true, false));
+        let read = file.read(&file.pieces()[0], None, 10).unwrap();
+        assert_eq!(texts(read[0].column(1)), ["null", "null"]);
+        assert_eq!(texts(read[0].column(2)), ["7", "null"]);
+    }
+
+    #[test]
+    fn a_struct_none_of_whose_fields_is_there_is_null_where_it_was() {
+        let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(vec![
+            Some(vec![Some(1), Some(2)]),
+            None,
+            Some(vec![]),
+        ]);
+        let element = half_null(&[("old", ints([1, 2, 3]))]);
+        let listed = ListArray::new(
+            Arc::new(Field::new("element", element.data_type().clone(), true)),
+            OffsetBuffer::from_lengths([2, 0, 1]),
+            element,
+            None,
+        );
+        let file = Written::new(&batch([
+            ("s", half_null(&[("l", Arc::new(lists) as ArrayRef), ("old", ints([1, 2, 3]))])),
+            ("l", Arc::new(listed)),
+        ]));
+        let new = || structure([field("new", DataType::Long)]);
+        let nothing = ["{new: null}", "null", "{new: null}"];
+        assert_eq!(file.values(field("s", new())), nothing);
+        let listed = ["[{new: null}, null]", "[]", "[{new: null}]"];
+        assert_eq!(file.values(field("l", array_of(new()))), listed);
+    }
+
+    #[test]
+    fn keys_and_values_of_maps_are_resolved_like_columns() {
+        let mut maps = MapBuilder::new(None, StringBuilder::new(), Int32Builder::new());
+        maps.keys().append_value("k");
+        maps.values().append_value(1);
+        maps.append(true).unwrap();
+        maps.append(false).unwrap();
+        maps.keys().append_value("l");
+        maps.values().append_null();
+        maps.append(true).unwrap();
+        let file = Written::new(&batch([("m", Arc::new(maps.finish()))]));
+        let map = map_of(DataType::String, DataType::Long);
+        assert_eq!(file.values(field("m", map)), ["{k: 1}", "null", "{l: null}"]);
+        let void = map_of(DataType::String, DataType::Void);
+        assert_eq!(file.values(field("m", void)), ["{k: null}", "null", "{l: null}"]);
+        let wrong = field("m", map_of(DataType::String, DataType::Byte));
+        assert_eq!(file.values(wrong), ["{k: 1}", "null", "{l: null}"]);
+        let error = file.error(field("m", map_of(DataType::Date, DataType::Long)));
+        assert!(error.message().contains("column m.key: Utf8"), "{error}");
+    }
+
+    #[test]
+    fn where_no_column_is_wanted_or_there_rows_are_counted_and_nothing_is_read() {
+        let file = Written::new(&batch([("a", ints(0..2500))]));
+        for fields in [vec![], vec![field("new", DataType::Long)], vec![field("a", DataType::Void)]]
+        {
+            let opened = file.open(Wanted::new(&fields, ColumnMappingMode::None).unwrap()).unwrap();
+            let before = file.storage.bytes_read();
+            let piece = &opened.pieces()[0];
+            let rows = |live: Option<&BooleanBuffer>| {
+                let batches = opened.read(piece, live, 1000).unwrap();
+                batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>()
+            };
+            assert_eq!(rows(None), [1000, 1000, 500]);
+            let live = BooleanBuffer::collect_bool(2500, |i| i < 1200);
+            assert_eq!(rows(Some(&live)), [1000, 200]);
+            assert_eq!(rows(Some(&BooleanBuffer::new_unset(2500))), [0; 0]);
+            assert_eq!(file.storage.bytes_read(), before);
+        }
+    }
+
+    #[test]
+    fn only_the_chunks_of_wanted_columns_are_read() {
+        let wide = strings(&["a long text that is not wanted"; 1000]);
+        let plain = WriterProperties::builder().set_dictionary_enabled(false).build();
+        let file = Written::with(&batch([("wide", wide), ("a", ints(0..1000))]), plain);
+        let wanted = Wanted::new(&[field("a", DataType::Integer)], ColumnMappingMode::None);
+        let opened = file.open(wanted.unwrap()).unwrap();
+        let before = file.storage.bytes_read();
+        opened.read(&opened.pieces()[0], None, 1000).unwrap();
+        let read = file.storage.bytes_read() - before;
+        assert!((4000..6000).contains(&read), "{read} bytes");
+    }
+
+    /// A file of every kind of column, with small pages, and its columns.
+    fn mixed(rows: usize, properties: WriterProperties) -> (Written, Vec<StructField>) {
+        let texts: StringArray = (0..rows)
+            .map(|i| (i % 7 > 0).then(|| format!("a text of more than twelve bytes {}", i % 100)))
+            .collect();
+        let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(
+            (0..rows)
+                .map(|i| (i % 5 > 0).then(move || (0..i % 4).map(move |j| Some((i + j) as i32)))),
+        );
+        let bytes = BinaryArray::from_iter((0..rows).map(|i| Some(i.to_be_bytes())));
+        let written = Written::with(
+            &batch([
+                ("i", ints((0..rows).map(|i| i as i32))),
+                ("t", Arc::new(texts.clone())),
+                ("b", Arc::new(bytes)),
+                ("l", Arc::new(lists)),
+                ("s", half_null(&[("t", Arc::new(texts)), ("i", ints(0..rows as i32))])),
+            ]),
+            properties,
+        );
+        let inner = structure([field("t", DataType::String), field("i", DataType::Long)]);
+        let fields = vec![
+            field("i", DataType::Integer),
+            field("t", DataType::String),
+            field("b", DataType::Binary),
+            field("l", array_of(DataType::Integer)),
+            field("s", inner),
+        ];
+        (written, fields)
+    }
+
+    fn small_pages() -> WriterProperties {
+        WriterProperties::builder()
+            .set_data_page_row_count_limit(500)
+            .set_write_batch_size(100)
+            .set_max_row_group_row_count(Some(20_000))
+            .build()
+    }
+
+    #[test]
+    fn what_is_live_of_a_mask_is_what_a_filter_of_all_rows_leaves() {
+        let rows = 30_000;
+        let (file, fields) = mixed(rows, small_pages());
+        let whole = file.read(&fields, ColumnMappingMode::None).unwrap();
+        let masks: [&dyn Fn(usize) -> bool; 7] = [
+            &|i| i % 10 != 3,
+            &|i| i % 1000 == 7,
+            &|i| !(9_000..29_990).contains(&i),
+            &|i| (12_345..12_350).contains(&i) || i == 25_000,
+            &|i| i > 100 && i % 3 == 0,
+            &|i| i != 20_000,
+            &|_| false,
+        ];
+        for (columns, batch_rows) in
+            [(&fields[..], 1000), (&fields[..3], 333), (&fields[3..], 8192)]
+        {
+            let wanted = Wanted::new(columns, ColumnMappingMode::None).unwrap();
+            let schema = Arc::clone(wanted.schema());
+            let file = file.open(wanted).unwrap();
+            for (i, mask) in masks.iter().enumerate() {
+                let mut read = Vec::new();
+                let mut first = 0;
+                for piece in file.pieces() {
+                    let live = BooleanBuffer::collect_bool(piece.rows.len(), |i| mask(first + i));
+                    first += live.len();
+                    read.extend(file.read(&piece, Some(&live), batch_rows).unwrap());
+                }
+                assert!(read.iter().all(|b| (1..=batch_rows).contains(&b.num_rows())));
+                let all = BooleanArray::from_iter((0..rows).map(|i| Some(mask(i))));
+                let names: Vec<usize> = columns
+                    .iter()
+                    .map(|field| whole.schema().index_of(&field.name).unwrap())
+                    .collect();
+                let expected = filter_record_batch(&whole.project(&names).unwrap(), &all).unwrap();
+                assert_eq!(concat_batches(&schema, &read).unwrap(), expected, "mask {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_row_group_make_up_the_whole() {
+        for indexed in [true, false] {
+            let properties = small_pages();
+            let properties = properties.into_builder().set_offset_index_disabled(!indexed).build();
+            let (file, fields) = mixed(20_000, properties);
+            let whole = file.read(&fields, ColumnMappingMode::None).unwrap();
+            let wanted = Wanted::new(&fields, ColumnMappingMode::None).unwrap();
+            let schema = Arc::clone(wanted.schema());
+            let mut file = file.open(wanted).unwrap();
+            let leaves: Vec<usize> = file.taken.iter().map(|(leaf, _)| *leaf).collect();
+            file.file = file
+                .file
+                .with_offset_index(&[0], &leaves, |_, _, read| {
+                    assert_eq!(read.is_some(), indexed);
+                    Ok(read)
+                })
+                .unwrap();
+            for count in [1, 2, 7] {
+                let pieces = match indexed {
+                    true => file.file.cut(0, &leaves, 1 << 20, count),
+                    false => file.pieces().remove(0).in_parts(count),
+                };
+                assert_eq!(pieces.len(), count as usize);
+                let read = pieces.iter().flat_map(|piece| file.read(piece, None, 700).unwrap());
+                let read: Vec<RecordBatch> = read.collect();
+                assert_eq!(concat_batches(&schema, &read).unwrap(), whole);
+            }
+        }
+    }
+
+    #[test]
+    fn pages_without_live_rows_are_not_read() {
+        let plain = small_pages().into_builder().set_dictionary_enabled(false).build();
+        let file = Written::with(&batch([("i", ints(0..20_000))]), plain);
+        let wanted = Wanted::new(&[field("i", DataType::Integer)], ColumnMappingMode::None);
+        let opened = file.open(wanted.unwrap()).unwrap();
+        let read = |live: BooleanBuffer| {
+            let before = file.storage.bytes_read();
+            let read = opened.read(&opened.pieces()[0], Some(&live), 8192).unwrap();
+            (read, file.storage.bytes_read() - before)
+        };
+        let (batches, bytes) = read(BooleanBuffer::collect_bool(20_000, |i| i == 12_345));
+        assert_eq!(texts(batches[0].column(0)), ["12345"]);
+        let (_, of_all) = read(BooleanBuffer::collect_bool(20_000, |i| i != 12_345));
+        assert!(bytes < of_all / 2, "{bytes} bytes, {of_all} of all pages");
+    }
+
+    #[test]
+    fn a_null_in_a_column_that_must_not_have_any_is_delivered() {
+        let nulls: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), None]));
+        let file =
+            Written::new(&batch([("a", Arc::clone(&nulls)), ("s", half_null(&[("x", nulls)]))]));
+        let inner = structure([StructField::new("x", DataType::Integer, false)]);
+        let fields =
+            [StructField::new("a", DataType::Integer, false), StructField::new("s", inner, false)];
+        let read = file.read(&fields, ColumnMappingMode::None).unwrap();
+        assert_eq!(texts(read.column(0)), ["1", "null"]);
+        assert_eq!(texts(read.column(1)), ["{x: 1}", "null"]);
+    }
+
+    #[test]
+    fn batches_have_the_tables_metadata() {
+        let a = mapped("a", "p", 3, DataType::Integer);
+        let wanted = Wanted::new(std::slice::from_ref(&a), ColumnMappingMode::Name).unwrap();
+        let table = StructType { fields: vec![a] }.to_arrow();
+        assert_eq!(wanted.schema().field(0), table.field(0));
+    }
+}
