@@ -6,6 +6,8 @@ mod checks;
 mod columns;
 #[allow(dead_code, reason = "streams of rows are still to come")]
 mod data_file;
+#[cfg_attr(not(test), expect(dead_code, reason = "its users are the readers of rows"))]
+mod deletion_vector;
 mod files;
 mod history;
 #[cfg_attr(not(test), expect(dead_code, reason = "its users are the readers of rows"))]
