@@ -43,6 +43,9 @@ pub(crate) use columns::{Columns, Take};
 use levels::{PageRows, definition_levels, each_run, rows_of};
 pub(crate) use text::{SharedPages, TextBatch, TextColumn};
 
+/// A footer with the statistics of a few row groups, and the eight bytes behind
+/// it that say how long it is.
+const FOOTER_BYTES: u64 = 16 << 10;
 /// About how many bytes of decoded columns one piece has.
 const PIECE_BYTES: u64 = 8 << 20;
 /// A row group of fewer bytes than make so many pieces is cut into smaller ones,
@@ -87,11 +90,23 @@ impl Piece {
 impl ParquetFile {
     /// Reads the footer of `name`.
     pub(crate) fn open(storage: &Arc<dyn Storage>, name: &str) -> Result<ParquetFile> {
-        let len = storage.stat(name)?.size;
+        ParquetFile::open_tail(storage, name, FOOTER_BYTES)
+    }
+
+    /// Reads the last `tail` bytes of `name`, which hold the footer or else its
+    /// length, and keeps them: a small file is then read once.
+    pub(crate) fn open_tail(
+        storage: &Arc<dyn Storage>,
+        name: &str,
+        tail: u64,
+    ) -> Result<ParquetFile> {
+        let (held, len) = storage.read_tail(name, tail)?;
         let chunks = Chunks {
             storage: Arc::clone(storage),
             name: Arc::from(name),
             len,
+            held_from: len - held.len() as u64,
+            held,
             failed: Arc::default(),
         };
         let metadata = ParquetMetaDataReader::new()
@@ -566,6 +581,9 @@ struct Chunks {
     storage: Arc<dyn Storage>,
     name: Arc<str>,
     len: u64,
+    /// The end of the file, which is in memory.
+    held: Bytes,
+    held_from: u64,
     /// What the storage failed with. The decoder passes an error on as text,
     /// but a file that vanished is not a corrupt one.
     failed: Arc<OnceLock<Error>>,
@@ -595,13 +613,16 @@ impl ChunkReader for Chunks {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        self.storage.read_range(&self.name, start..start.saturating_add(length as u64)).map_err(
-            |e| {
-                let text = e.to_string();
-                let _ = self.failed.set(e);
-                ParquetError::General(text)
-            },
-        )
+        let end = start.saturating_add(length as u64);
+        if start >= self.held_from && end <= self.len {
+            let range = (start - self.held_from) as usize..(end - self.held_from) as usize;
+            return Ok(self.held.slice(range));
+        }
+        self.storage.read_range(&self.name, start..end).map_err(|e| {
+            let text = e.to_string();
+            let _ = self.failed.set(e);
+            ParquetError::General(text)
+        })
     }
 }
 

@@ -218,6 +218,13 @@ impl Storage for LocalStorage {
         Ok((self.read_exactly(&file, 0, size.min(limit), name)?, size))
     }
 
+    fn read_tail(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
+        let (file, metadata) = self.opened(name)?;
+        let size = metadata.len();
+        let start = size.saturating_sub(limit);
+        Ok((self.read_exactly(&file, start, size - start, name)?, size))
+    }
+
     fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
         let (file, metadata) = self.opened(name)?;
         // Checked against the real size before anything is allocated.
@@ -329,6 +336,15 @@ mod tests {
         assert_eq!(storage.read_range("log/a", 2..5).unwrap(), "234");
         let error = storage.read_range("log/a", 8..(1 << 60)).unwrap_err();
         assert!(error.message().contains("the file has 10"), "{error}");
+    }
+
+    #[test]
+    fn a_tail_is_the_end_of_a_file_and_its_size() {
+        let (_dir, storage) = table(&[("log/a", "0123456789")]);
+        for (limit, tail) in [(0, ""), (3, "789"), (10, "0123456789"), (u64::MAX, "0123456789")] {
+            assert_eq!(storage.read_tail("log/a", limit).unwrap(), (tail.into(), 10));
+        }
+        assert_eq!(storage.read_tail("log/b", 3).unwrap_err().kind(), ErrorKind::NotFound);
     }
 
     #[test]

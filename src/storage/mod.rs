@@ -55,6 +55,13 @@ pub trait Storage: Send + Sync {
         Ok((self.read_range(name, 0..size.min(limit))?, size))
     }
 
+    /// The last `limit` bytes of a file, or the whole of one that has no more,
+    /// and its size. A storage that can do it in one request should.
+    fn read_tail(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
+        let size = self.stat(name)?.size;
+        Ok((self.read_range(name, size.saturating_sub(limit)..size)?, size))
+    }
+
     /// The whole of a file.
     fn read(&self, name: &str) -> Result<Bytes> {
         Ok(self.read_head(name, u64::MAX)?.0)
@@ -129,6 +136,12 @@ impl Storage for Metered {
 
     fn read_head(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
         let (bytes, size) = self.inner.read_head(name, limit)?;
+        self.check(name, &bytes, size.min(limit))?;
+        Ok((bytes, size))
+    }
+
+    fn read_tail(&self, name: &str, limit: u64) -> Result<(Bytes, u64)> {
+        let (bytes, size) = self.inner.read_tail(name, limit)?;
         self.check(name, &bytes, size.min(limit))?;
         Ok((bytes, size))
     }
