@@ -102,7 +102,7 @@ FIELD(engine_origin, compactions, 96);
 FIELD(engine_origin, files_read, 104);
 FIELD(engine_origin, bytes_read, 112);
 
-SIZE(engine_scan_options, 80);
+SIZE(engine_scan_options, 88);
 FIELD(engine_scan_options, struct_size, 0);
 FIELD(engine_scan_options, columns, 8);
 FIELD(engine_scan_options, columns_len, 16);
@@ -113,6 +113,7 @@ FIELD(engine_scan_options, batch_rows, 48);
 FIELD(engine_scan_options, flags, 56);
 FIELD(engine_scan_options, action_kinds, 64);
 FIELD(engine_scan_options, action_kinds_len, 72);
+FIELD(engine_scan_options, row_limit, 80);
 
 SIZE(engine_progress, 72);
 FIELD(engine_progress, struct_size, 0);
@@ -167,6 +168,8 @@ STATIC_ASSERT(ENGINE_SNAPSHOT_AT_TIMESTAMP == 2);
 STATIC_ASSERT(ENGINE_SNAPSHOT_WITH_CATALOG == 4);
 STATIC_ASSERT(ENGINE_SCAN_LAST_ACTION_WINS == 1);
 STATIC_ASSERT(ENGINE_SCAN_DISAGREEMENTS_WARN == 2);
+STATIC_ASSERT(ENGINE_SCAN_UNORDERED == 4);
+STATIC_ASSERT(ENGINE_SCAN_READS_OUTSIDE_ROOT == 8);
 
 int main(void) {
     return 0;

@@ -163,6 +163,20 @@
 #define ENGINE_SCAN_DISAGREEMENTS_WARN 2
 
 /*
+ A flag of engine_scan_options: engine_scan_rows gives its batches as they are
+ decoded, in another order each time, and one that takes long holds up no other.
+ */
+#define ENGINE_SCAN_UNORDERED 4
+
+/*
+ A flag of engine_scan_options: engine_scan_rows may read data files and
+ deletion vectors outside the table's root, by absolute paths of the local file
+ system; a shallow clone has them. The log then names any file that this process
+ may read. Without it they are ENGINE_STATUS_UNSUPPORTED.
+ */
+#define ENGINE_SCAN_READS_OUTSIDE_ROOT 8
+
+/*
  How a call ended, sorted by who must act. Zero is success.
  */
 typedef enum engine_status {
@@ -689,8 +703,9 @@ typedef struct engine_scan_options {
     /*
      Names of the columns that a batch shall have, in that order; NULL is the
      first seven that engine_scan_files lists, with a few more in the streams
-     of changes and of actions, and all but the last of engine_scan_history.
-     The names are copied; what is not named is not decoded.
+     of changes and of actions, all but the last of engine_scan_history, and
+     all of the table's in engine_scan_rows, where the names may be paths. The
+     names are copied; what is not named is not decoded.
      */
     const char *const *columns;
     /*
@@ -709,9 +724,9 @@ typedef struct engine_scan_options {
      */
     uint64_t window_bytes;
     /*
-     The most decode units (commits, parts of checkpoints) that a stream
-     holds submitted and not yet delivered, up to 4096: 0 is four for each
-     worker.
+     The most decode units (commits, parts of checkpoints, row groups) that a
+     stream holds submitted and not yet delivered, up to 4096: 0 is four for
+     each worker.
      */
     uint64_t window_units;
     /*
@@ -732,6 +747,11 @@ typedef struct engine_scan_options {
      How many names action_kinds has.
      */
     size_t action_kinds_len;
+    /*
+     The most rows of engine_scan_rows; 0 is all of them. The workers stop when
+     they have so many.
+     */
+    uint64_t row_limit;
 } engine_scan_options;
 
 /*
@@ -1149,8 +1169,8 @@ enum engine_status engine_snapshot_origin(const struct engine_snapshot *snapshot
 
  ENGINE_STATUS_INVALID_ARGUMENT: there is no column of that name, or it
  appears twice; a number or a flag is out of range; a field is set that this
- version of the library does not have. Where the columns are those of another
- stream than engine_scan_files, the start of a stream looks at them.
+ version of the library does not have. Names that some stream has are accepted
+ here: whether it is the one that is started, its start says.
  */
 enum engine_status engine_scan_new(const struct engine_snapshot *snapshot,
                                    const struct engine_scan_options *options,
@@ -1192,6 +1212,50 @@ void engine_scan_free(struct engine_scan *scan);
  */
 enum engine_status engine_scan_files(const struct engine_scan *scan,
                                      struct engine_stream **out,
+                                     struct engine_error *error);
+
+/*
+ Starts a stream of the table's rows: what its data files hold, as Arrow
+ batches in the types of engine_snapshot_schema; ffi-tests/read_rows.c prints
+ some. Files, footers and row groups are read ahead on the workers. The rows
+ come file by file, in the order that each file has them, unless the scan is
+ ENGINE_SCAN_UNORDERED. Deleted rows are left out; a column that a file does not
+ have is null.
+
+ The scan's columns are paths: a name, or names with dots between them for the
+ field of a struct (s.a), of a list's elements (l.element.a), of a map's values
+ (m.value.a); backticks go about a name that has a dot. Paths into one struct
+ make one struct of what is wanted of it. No other column's bytes are read.
+ There are, too, each as a column of just that name:
+
+ - _metadata.file_path, u: the data file's path as the log has it
+ - _metadata.row_index, l: the row's place in its file, from 0, deleted rows
+   counted
+ - _metadata.file_modification_time, tsu:UTC
+ - _metadata.row_id, _metadata.row_commit_version, l: of row tracking
+
+ On success *out is the stream, to be freed with engine_stream_free. On
+ failure *out is NULL. A data file that is missing, cannot be read as the
+ table's columns or lies outside the table's root ends the stream with an error
+ that names it.
+
+ ENGINE_STATUS_INVALID_ARGUMENT: the scan names a column that the table does
+ not have, or row tracking's where the table tracks no rows.
+ */
+enum engine_status engine_scan_rows(const struct engine_scan *scan,
+                                    struct engine_stream **out,
+                                    struct engine_error *error);
+
+/*
+ Counts the table's rows by the log alone: no data file is read. On success
+ *out is the exact number; on failure it is 0. It lists the files, on the
+ thread that calls and the workers, and returns when that is done.
+
+ ENGINE_STATUS_UNSUPPORTED: the statistics of a file, which the message names,
+ do not say how many rows it has.
+ */
+enum engine_status engine_scan_count(const struct engine_scan *scan,
+                                     uint64_t *out,
                                      struct engine_error *error);
 
 /*

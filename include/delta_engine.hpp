@@ -242,6 +242,10 @@ struct ScanOptions {
     bool disagreements_warn = false;
     /* Of Scan::actions alone. */
     std::vector<std::string> action_kinds;
+    /* Of Scan::rows alone; 0 is all. */
+    std::uint64_t row_limit = 0;
+    bool unordered = false;
+    bool reads_outside_root = false;
 
     ScanOptions() = default;
     ScanOptions(std::initializer_list<std::string> names) : columns(names) {}
@@ -256,6 +260,22 @@ public:
         engine_error error;
         detail::check(engine_scan_files(handle_.get(), &stream, &error), error);
         return BatchStream(stream);
+    }
+
+    /* The table's rows. */
+    BatchStream rows() const {
+        engine_stream* stream = nullptr;
+        engine_error error;
+        detail::check(engine_scan_rows(handle_.get(), &stream, &error), error);
+        return BatchStream(stream);
+    }
+
+    /* How many rows the table has, by the log alone. */
+    std::uint64_t count() const {
+        std::uint64_t rows = 0;
+        engine_error error;
+        detail::check(engine_scan_count(handle_.get(), &rows, &error), error);
+        return rows;
     }
 
     /* What brings the live files of an older version to those of this one. */
@@ -566,6 +586,9 @@ public:
         c.batch_rows = options.batch_rows;
         if (options.last_action_wins) c.flags |= ENGINE_SCAN_LAST_ACTION_WINS;
         if (options.disagreements_warn) c.flags |= ENGINE_SCAN_DISAGREEMENTS_WARN;
+        if (options.unordered) c.flags |= ENGINE_SCAN_UNORDERED;
+        if (options.reads_outside_root) c.flags |= ENGINE_SCAN_READS_OUTSIDE_ROOT;
+        c.row_limit = options.row_limit;
         engine_scan* scan = nullptr;
         engine_error error;
         detail::check(engine_scan_new(handle_.get(), &c, &scan, &error), error);

@@ -113,7 +113,7 @@ pub use properties::{
 pub use scan::{
     ACTION_COLUMNS, ACTION_KINDS, BatchStream, CHANGE_COLUMNS, CancelHandle, DEFAULT_FILE_COLUMNS,
     DEFAULT_HISTORY_COLUMNS, FILE_COLUMNS, HISTORY_COLUMNS, HistoryOptions, Progress,
-    ProgressHandle, Scan,
+    ProgressHandle, ROW_METADATA_COLUMNS, Scan,
 };
 pub use schema::{
     ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType, TypeChange,

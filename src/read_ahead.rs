@@ -10,7 +10,7 @@
 //! What a stream promises:
 //!
 //! 1. Results come in plan order, whatever order units finish in, unless they
-//!    are asked for [as they finish](ReadAhead::as_they_finish).
+//!    are asked for [as they finish](ReadAhead::unordered).
 //! 2. No more than the window, in units and in bytes, is submitted and not yet
 //!    delivered. A unit that is larger than the byte budget goes alone.
 //! 3. The channel has a place for every unit of the window, so a worker never
@@ -482,8 +482,7 @@ impl<T: Send + 'static> ReadAhead<T> {
     }
 
     /// The stream with its results as their units finish, in whatever order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for rows, which come next"))]
-    pub(crate) fn as_they_finish(mut self) -> Self {
+    pub(crate) fn unordered(mut self) -> Self {
         self.in_order = false;
         self
     }
@@ -1628,14 +1627,14 @@ mod tests {
     // As they finish.
 
     #[test]
-    fn results_as_they_finish_do_not_wait_for_the_first() {
+    fn results_unordered_do_not_wait_for_the_first() {
         let pool = Pool::new(2);
         let (Gate { started, go }, decode) = gate();
         let stream = read_ahead(&pool, WINDOW, plan(0..6), move |n| match n {
             0 => decode(n),
             n => Ok(n),
         });
-        let mut stream = stream.as_they_finish();
+        let mut stream = stream.unordered();
         assert_eq!(started.recv().unwrap(), 0);
         let mut seen = within_a_minute(move || {
             let seen: Vec<_> = stream.by_ref().take(5).map(Result::unwrap).collect();

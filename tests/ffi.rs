@@ -4,12 +4,17 @@
 //! Each program gets a table that is written here, and the number of its live
 //! files. `$CC` and `$CXX` choose the compilers.
 
+mod common;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use common::{TestTable, inline_dv, metadata, protocol_features};
+use delta_engine::arrow;
 use tempfile::TempDir;
 
 /// A program that takes longer hangs.
@@ -32,6 +37,30 @@ fn list_files_prints_each_live_file_once() {
         paths.sort_unstable();
         assert_eq!(paths, tables.live_paths());
     }
+}
+
+#[test]
+fn read_rows_prints_each_row_in_order() {
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values(["pear", "fig", "", "kiwi"]));
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values([3, -1, 0, 1 << 40]));
+    let rows = RecordBatch::try_from_iter([("qty", numbers), ("name", names)]).unwrap();
+    let table = TestTable::new();
+    let file = table.data_file("a.parquet", &rows).dv(inline_dv(&[1]));
+    let more = table.data_file("b.parquet", &rows.slice(0, 1));
+    let protocol = protocol_features(&["deletionVectors"], &["deletionVectors"]);
+    let table = table.commit([protocol, metadata("name string, qty long"), file, more]);
+    let dir = TempDir::new().unwrap();
+    for build in Build::with_and_without_sanitizers("read_rows.c") {
+        let output = run(Command::new(build.compile("read_rows.c", &dir)).arg(table.root()));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text, "pear 3\n 0\nkiwi 1099511627776\npear 3\n");
+    }
+    std::fs::remove_file(table.root().join("b.parquet")).unwrap();
+    let program = Build::default().compile("read_rows.c", &dir);
+    let output = Command::new(program).arg(table.root()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "what came before a missing file is no answer");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.starts_with("storage: ") && text.contains("b.parquet"), "{text}");
 }
 
 #[test]

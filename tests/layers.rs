@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "delta_log",
             "parquet_file",
             "actions",
+            "properties",
             "partition_value",
             "schema",
             "storage",

@@ -93,7 +93,7 @@ layout!(
     bytes_read: 112,
 );
 layout!(
-    engine_scan_options: 80,
+    engine_scan_options: 88,
     struct_size: 0,
     columns: 8,
     columns_len: 16,
@@ -104,6 +104,7 @@ layout!(
     flags: 56,
     action_kinds: 64,
     action_kinds_len: 72,
+    row_limit: 80,
 );
 layout!(
     engine_progress: 72,

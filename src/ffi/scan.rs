@@ -27,6 +27,21 @@ pub const ENGINE_SCAN_LAST_ACTION_WINS: u64 = 1;
 /// ENGINE_STATUS_CORRUPT_LOG in place of its end.
 pub const ENGINE_SCAN_DISAGREEMENTS_WARN: u64 = 2;
 
+/// A flag of engine_scan_options: engine_scan_rows gives its batches as they are
+/// decoded, in another order each time, and one that takes long holds up no other.
+pub const ENGINE_SCAN_UNORDERED: u64 = 4;
+
+/// A flag of engine_scan_options: engine_scan_rows may read data files and
+/// deletion vectors outside the table's root, by absolute paths of the local file
+/// system; a shallow clone has them. The log then names any file that this process
+/// may read. Without it they are ENGINE_STATUS_UNSUPPORTED.
+pub const ENGINE_SCAN_READS_OUTSIDE_ROOT: u64 = 8;
+
+const SCAN_FLAGS: u64 = ENGINE_SCAN_LAST_ACTION_WINS
+    | ENGINE_SCAN_DISAGREEMENTS_WARN
+    | ENGINE_SCAN_UNORDERED
+    | ENGINE_SCAN_READS_OUTSIDE_ROOT;
+
 /// The most columns, or kinds of action, that a caller may name.
 const NAMES_MAX: usize = 1024;
 
@@ -47,8 +62,9 @@ pub struct engine_scan_options {
     pub struct_size: usize,
     /// Names of the columns that a batch shall have, in that order; NULL is the
     /// first seven that engine_scan_files lists, with a few more in the streams
-    /// of changes and of actions, and all but the last of engine_scan_history.
-    /// The names are copied; what is not named is not decoded.
+    /// of changes and of actions, all but the last of engine_scan_history, and
+    /// all of the table's in engine_scan_rows, where the names may be paths. The
+    /// names are copied; what is not named is not decoded.
     pub columns: *const *const c_char,
     /// How many names columns has.
     pub columns_len: usize,
@@ -59,9 +75,9 @@ pub struct engine_scan_options {
     /// The most bytes that a stream holds decoded and not yet delivered: 0 is
     /// the engine's number.
     pub window_bytes: u64,
-    /// The most decode units (commits, parts of checkpoints) that a stream
-    /// holds submitted and not yet delivered, up to 4096: 0 is four for each
-    /// worker.
+    /// The most decode units (commits, parts of checkpoints, row groups) that a
+    /// stream holds submitted and not yet delivered, up to 4096: 0 is four for
+    /// each worker.
     pub window_units: u64,
     /// The most rows of a batch: 0 is 8192. Batches end where decode units do
     /// as well, so they often have fewer.
@@ -73,6 +89,9 @@ pub struct engine_scan_options {
     pub action_kinds: *const *const c_char,
     /// How many names action_kinds has.
     pub action_kinds_len: usize,
+    /// The most rows of engine_scan_rows; 0 is all of them. The workers stop when
+    /// they have so many.
+    pub row_limit: u64,
 }
 
 // SAFETY: repr(C) with struct_size first.
@@ -89,6 +108,7 @@ unsafe impl SizedStruct for engine_scan_options {
         flags: 0,
         action_kinds: std::ptr::null(),
         action_kinds_len: 0,
+        row_limit: 0,
     };
 }
 
@@ -102,8 +122,8 @@ unsafe impl AnyBits for engine_scan_options {}
 ///
 /// ENGINE_STATUS_INVALID_ARGUMENT: there is no column of that name, or it
 /// appears twice; a number or a flag is out of range; a field is set that this
-/// version of the library does not have. Where the columns are those of another
-/// stream than engine_scan_files, the start of a stream looks at them.
+/// version of the library does not have. Names that some stream has are accepted
+/// here: whether it is the one that is started, its start says.
 #[unsafe(no_mangle)]
 pub extern "C" fn engine_scan_new(
     snapshot: Option<&engine_snapshot>,
@@ -127,10 +147,14 @@ pub extern "C" fn engine_scan_new(
             let is_of_another = |name: &&str| {
                 !FILE_COLUMNS.contains(name) && others.iter().any(|names| names.contains(name))
             };
-            let are_of_files = !columns.iter().flatten().any(is_of_another);
+            let are_of_another = columns.iter().flatten().any(is_of_another);
             let scan = build(&opened.snapshot, &options, columns, kinds)?;
-            if are_of_files {
-                scan.files_schema()?;
+            if !are_of_another
+                && let Err(of_files) = scan.files_schema()
+                && let Err(of_rows) = scan.rows_schema()
+            {
+                let (of_files, of_rows) = (of_files.message(), of_rows.message());
+                return Err(Error::invalid(format!("{of_files}; and for rows: {of_rows}")));
             }
             Ok(handle::new(scan))
         })
@@ -187,12 +211,21 @@ fn build(
     if let Some(rows) = input::count(options.batch_rows, "batch_rows")? {
         scan = scan.batch_rows(rows);
     }
-    input::flags(options.flags, ENGINE_SCAN_LAST_ACTION_WINS | ENGINE_SCAN_DISAGREEMENTS_WARN)?;
+    if options.row_limit != 0 {
+        scan = scan.limit(options.row_limit);
+    }
+    input::flags(options.flags, SCAN_FLAGS)?;
     if options.flags & ENGINE_SCAN_LAST_ACTION_WINS != 0 {
         scan = scan.last_action_wins();
     }
     if options.flags & ENGINE_SCAN_DISAGREEMENTS_WARN != 0 {
         scan = scan.disagreements_warn();
+    }
+    if options.flags & ENGINE_SCAN_UNORDERED != 0 {
+        scan = scan.unordered();
+    }
+    if options.flags & ENGINE_SCAN_READS_OUTSIDE_ROOT != 0 {
+        scan = scan.reads_outside_root();
     }
     Ok(scan)
 }
@@ -236,6 +269,56 @@ pub extern "C" fn engine_scan_files(
     error: Option<&mut MaybeUninit<engine_error>>,
 ) -> engine_status {
     start(scan, out, error, Scan::files)
+}
+
+/// Starts a stream of the table's rows: what its data files hold, as Arrow
+/// batches in the types of engine_snapshot_schema; ffi-tests/read_rows.c prints
+/// some. Files, footers and row groups are read ahead on the workers. The rows
+/// come file by file, in the order that each file has them, unless the scan is
+/// ENGINE_SCAN_UNORDERED. Deleted rows are left out; a column that a file does not
+/// have is null.
+///
+/// The scan's columns are paths: a name, or names with dots between them for the
+/// field of a struct (s.a), of a list's elements (l.element.a), of a map's values
+/// (m.value.a); backticks go about a name that has a dot. Paths into one struct
+/// make one struct of what is wanted of it. No other column's bytes are read.
+/// There are, too, each as a column of just that name:
+///
+/// - _metadata.file_path, u: the data file's path as the log has it
+/// - _metadata.row_index, l: the row's place in its file, from 0, deleted rows
+///   counted
+/// - _metadata.file_modification_time, tsu:UTC
+/// - _metadata.row_id, _metadata.row_commit_version, l: of row tracking
+///
+/// On success *out is the stream, to be freed with engine_stream_free. On
+/// failure *out is NULL. A data file that is missing, cannot be read as the
+/// table's columns or lies outside the table's root ends the stream with an error
+/// that names it.
+///
+/// ENGINE_STATUS_INVALID_ARGUMENT: the scan names a column that the table does
+/// not have, or row tracking's where the table tracks no rows.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_scan_rows(
+    scan: Option<&engine_scan>,
+    out: Option<&mut MaybeUninit<*mut engine_stream>>,
+    error: Option<&mut MaybeUninit<engine_error>>,
+) -> engine_status {
+    start(scan, out, error, Scan::rows)
+}
+
+/// Counts the table's rows by the log alone: no data file is read. On success
+/// *out is the exact number; on failure it is 0. It lists the files, on the
+/// thread that calls and the workers, and returns when that is done.
+///
+/// ENGINE_STATUS_UNSUPPORTED: the statistics of a file, which the message names,
+/// do not say how many rows it has.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_scan_count(
+    scan: Option<&engine_scan>,
+    out: Option<&mut MaybeUninit<u64>>,
+    error: Option<&mut MaybeUninit<engine_error>>,
+) -> engine_status {
+    produce(out, 0, error, || handle::on(scan, |scan| scan.count()))
 }
 
 /// Starts a stream of what brings the live files of base_version to those of

@@ -56,8 +56,6 @@ const SKIPPED_ROWS_MIN: usize = 4096;
 /// The columns wanted of every data file of a scan.
 pub(super) struct Wanted {
     columns: Vec<Column>,
-    /// How many of them are the table's.
-    of_table: usize,
     schema: SchemaRef,
 }
 
@@ -68,7 +66,7 @@ impl Wanted {
     /// `CorruptLog` where a field has no physical name, or no id, and needs it.
     pub(super) fn new(fields: &[StructField], mode: ColumnMappingMode) -> Result<Wanted> {
         let columns = resolve::columns(fields, mode)?;
-        Ok(Wanted { of_table: columns.len(), schema: schema_of(&columns), columns })
+        Ok(Wanted { schema: schema_of(&columns), columns })
     }
 
     /// These columns and one more, last: a top-level column of 64-bit integers that
@@ -132,12 +130,6 @@ impl DataFile {
 
     pub(super) fn file(&self) -> &ParquetFile {
         &self.file
-    }
-
-    /// Whether the file has the extra column `i` of the wanted ones.
-    pub(super) fn has_extra(&self, i: usize) -> bool {
-        let source = self.sources.get(self.wanted.of_table + i);
-        source.is_some_and(|source| !matches!(source, Source::Absent))
     }
 
     /// The pieces that the file is decoded in, in row order: its row groups, and
@@ -514,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn an_extra_column_is_found_by_name_and_its_absence_is_told() {
+    fn an_extra_column_is_found_by_name_or_is_null() {
         let ids: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
         let file = Written::new(&batch([("_row_id", ids), ("a", ints([1, 2]))]));
         let wanted = |mode| {
@@ -522,7 +514,6 @@ mod tests {
             Wanted::new(&[a], mode).unwrap().and_extra("_version").and_extra("_row_id")
         };
         let file = file.open(wanted(ColumnMappingMode::None)).unwrap();
-        assert_eq!((file.has_extra(0), file.has_extra(1), file.has_extra(2)), (false, true, false));
         let read = file.read(&file.pieces()[0], None, 10).unwrap();
         assert_eq!(texts(read[0].column(1)), ["null", "null"]);
         assert_eq!(texts(read[0].column(2)), ["7", "null"]);

@@ -21,8 +21,17 @@ impl Scan {
     /// # Errors
     /// As [`Scan::files_schema`], and what a look at the log's files gives.
     pub fn files(&self) -> Result<BatchStream> {
-        let mut projection = self.resolve(Rows::Files)?;
+        let projection = self.resolve(Rows::Files)?;
         let schema = Arc::clone(&projection.delivered);
+        let (cancel, counts, listing) = self.listing(projection)?;
+        Ok(BatchStream::new(schema, cancel, counts, listing))
+    }
+
+    /// Starts the listing of the live files.
+    pub(super) fn listing(
+        &self,
+        mut projection: Projection,
+    ) -> Result<(Cancel, Arc<Counts>, Checked)> {
         let snapshot = &self.snapshot;
         let (commits, checkpoint) = snapshot.take_log()?;
         let checksum = snapshot.checksum();
@@ -39,7 +48,7 @@ impl Scan {
             warns: self.checks_warn,
             cancel: cancel.clone(),
         };
-        Ok(BatchStream::new(schema, cancel, counts, checked))
+        Ok((cancel, counts, checked))
     }
 
     /// Starts the replay of `commits` and `checkpoint`, with the newest action

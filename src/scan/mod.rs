@@ -4,19 +4,19 @@ mod actions;
 mod changes;
 mod checks;
 mod columns;
-#[allow(dead_code, reason = "streams of rows are still to come")]
 mod data_file;
-#[cfg_attr(not(test), expect(dead_code, reason = "its users are the readers of rows"))]
 mod deletion_vector;
 mod files;
 mod history;
-#[cfg_attr(not(test), expect(dead_code, reason = "its users are the readers of rows"))]
 mod place;
+mod row_columns;
+mod rows;
 mod stream;
 
 pub use actions::ACTION_KINDS;
 pub use columns::{ACTION_COLUMNS, CHANGE_COLUMNS, DEFAULT_FILE_COLUMNS, FILE_COLUMNS};
 pub use history::{DEFAULT_HISTORY_COLUMNS, HISTORY_COLUMNS, HistoryOptions};
+pub use row_columns::ROW_METADATA_COLUMNS;
 pub use stream::{BatchStream, CancelHandle, Progress, ProgressHandle};
 
 use arrow::datatypes::SchemaRef;
@@ -41,6 +41,9 @@ pub struct Scan {
     batch_rows: usize,
     last_action_wins: bool,
     checks_warn: bool,
+    limit: Option<u64>,
+    unordered: bool,
+    outside_root: bool,
 }
 
 impl Snapshot {
@@ -56,6 +59,9 @@ impl Snapshot {
             batch_rows: 8192,
             last_action_wins: false,
             checks_warn: false,
+            limit: None,
+            unordered: false,
+            outside_root: false,
         }
     }
 }
@@ -148,6 +154,29 @@ impl Scan {
     /// [`EventLevel::Warning`]: crate::EventLevel::Warning
     pub fn disagreements_warn(mut self) -> Self {
         self.checks_warn = true;
+        self
+    }
+
+    /// Ends a stream of [`rows`](Self::rows) after so many. No more is decoded than
+    /// they take, but for what was under way already. Default: all of them.
+    pub fn limit(mut self, rows: u64) -> Self {
+        self.limit = Some(rows);
+        self
+    }
+
+    /// Gives the batches of [`rows`](Self::rows) as they are decoded: one that takes
+    /// long holds up no other, and their order is another each time.
+    pub fn unordered(mut self) -> Self {
+        self.unordered = true;
+        self
+    }
+
+    /// Lets [`rows`](Self::rows) read data files and deletion vectors that lie
+    /// outside the table's root, by absolute paths of the local file system: a
+    /// shallow clone has them. The log then names any file that this process may
+    /// read. Without it they are an error of kind `Unsupported`.
+    pub fn reads_outside_root(mut self) -> Self {
+        self.outside_root = true;
         self
     }
 

@@ -1,0 +1,593 @@
+//! The stream of rows: what the data files of a version hold.
+//!
+//! Three streams, each the plan of the next, so that all of it runs ahead: the
+//! listing gives live files, of each file the footer and the deletion vector are
+//! read, and then its row groups are decoded. What is the same for a whole file,
+//! its partition values and its path, is made once and handed out in slices.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+use std::vec;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
+    StructArray, UInt32Array,
+};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{cast, take};
+use arrow::datatypes::{Int64Type, SchemaRef};
+use crossbeam_channel::Select;
+
+use super::columns::Rows;
+use super::data_file::DataFile;
+use super::deletion_vector::{self, DeletedRows, Descriptor, Vector};
+use super::place::{Place, outside_root, place_of, shown};
+use super::row_columns::{Column, MetadataColumn, RowColumns};
+use super::stream::Units;
+use super::{BatchStream, Scan};
+use crate::error::{Error, Result};
+use crate::parquet_file::{ParquetFile, Piece};
+use crate::read_ahead::{Counters, Planned, ReadAhead, Source, Window};
+use crate::span::{Label, SpanKind};
+use crate::storage::Storage;
+
+/// What is read of a data file's end: its footer, as a rule, and all of a small
+/// one.
+const TAIL_BYTES: u64 = 64 << 10;
+
+impl Scan {
+    /// Starts the stream of the table's rows, file by file in the order of
+    /// [`files`](Self::files), in the order that each file has them, or
+    /// [as they are decoded](Self::unordered).
+    ///
+    /// Its columns are those of the table, or those at the paths given to
+    /// [`columns`](Self::columns), in Arrow types of
+    /// [`Snapshot::arrow_schema`](crate::Snapshot::arrow_schema). A path is a name, or names
+    /// with dots between them: the field of a struct (`s.a`), of a list's elements
+    /// (`l.element.a`), of a map's values (`m.value.a`); backticks go about a name
+    /// that has a dot. Paths into one struct make one struct of what is wanted of
+    /// it. No other column's bytes are read. There are, too, each a column of just
+    /// that name ([`ROW_METADATA_COLUMNS`](crate::ROW_METADATA_COLUMNS)):
+    ///
+    /// | name | Arrow type | holds |
+    /// |---|---|---|
+    /// | `_metadata.file_path` | `Utf8`, not null | the path of the data file as the log has it |
+    /// | `_metadata.row_index` | `Int64`, not null | the row's place in its file, from 0, deleted rows counted |
+    /// | `_metadata.file_modification_time` | `Timestamp(us, UTC)` | when the log says that the file was made |
+    /// | `_metadata.row_id` | `Int64`, not null | the row's id ("Row Tracking") |
+    /// | `_metadata.row_commit_version` | `Int64`, not null | the version that last changed the row |
+    ///
+    /// Deleted rows are left out. A column that a file does not have is null. A
+    /// value that a file has in a narrower type is widened; one that does not fit
+    /// the table's type is an error.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, naming it, for a column that does not exist or is named
+    /// twice, and for row ids where the table tracks none; what a look at the
+    /// log's files gives. Of the stream: `Storage` for a data file
+    /// that cannot be had, `CorruptLog` for one that cannot be read as the
+    /// table's columns, `Unsupported` for one outside the table's root without
+    /// [`reads_outside_root`](Self::reads_outside_root); each names the file.
+    pub fn rows(&self) -> Result<BatchStream> {
+        let snapshot = &self.snapshot;
+        let columns = Arc::new(RowColumns::resolve(snapshot, self.columns.as_deref())?);
+        let others = columns.columns.iter().filter(|c| !matches!(c, Column::Data(_))).count();
+        let schema = Arc::clone(&columns.schema);
+        let listing = Scan { columns: Some(listing_columns(&columns)), ..snapshot.scan() };
+        let listing = Scan {
+            threads: self.threads,
+            window_bytes: self.window_bytes,
+            window_units: self.window_units,
+            last_action_wins: self.last_action_wins,
+            checks_warn: self.checks_warn,
+            ..listing
+        };
+        let projection = listing.resolve(Rows::Files)?;
+        let (cancel, counts, listing) = listing.listing(projection)?;
+        let storage: Arc<dyn Storage> = Arc::clone(&counts.storage) as _;
+        let opener = Opener {
+            storage: Arc::clone(&storage),
+            outside: self.outside_storage()?,
+            columns: Arc::clone(&columns),
+            batch_rows: self.batch_rows.max(1),
+        };
+        let engine = snapshot.engine();
+        let window = self.rows_window();
+        let opened = ReadAhead::of(
+            engine.pool(),
+            window,
+            cancel.clone(),
+            Arc::new(Counters::default()),
+            Files { listing, batch: None, root: storage.root().to_owned() },
+            move |file: Job| opener.open(&file).map(Arc::new),
+        );
+        let opened = if self.unordered { opened.unordered() } else { opened };
+        let batch_rows = self.batch_rows.max(1);
+        let decoded = ReadAhead::of(
+            engine.pool(),
+            window,
+            cancel.clone(),
+            Arc::clone(&counts.units),
+            Pieces { opened, at: None, rows_left: self.limit, others },
+            move |unit: Unit| unit.file.decode(&unit, &columns, batch_rows),
+        );
+        let decoded = if self.unordered { decoded.unordered() } else { decoded };
+        let rows = Limited {
+            rows: Units::new(decoded, engine.memory()),
+            rows_left: self.limit.unwrap_or(u64::MAX),
+        };
+        Ok(BatchStream::new(schema, cancel, counts, rows))
+    }
+
+    /// The schema of the stream of rows, without starting it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` as [`rows`](Self::rows).
+    pub fn rows_schema(&self) -> Result<SchemaRef> {
+        Ok(RowColumns::resolve(&self.snapshot, self.columns.as_deref())?.schema)
+    }
+
+    /// How many rows the table has, by the log alone: no data file is read.
+    ///
+    /// # Errors
+    /// `Unsupported` where the statistics of a live file do not say how many rows
+    /// it has: they would have to be counted in the file, which is named.
+    /// `CorruptLog` where a deletion vector has more rows than its file. Else as
+    /// [`files`](Self::files).
+    pub fn count(&self) -> Result<u64> {
+        let mut total = 0_u64;
+        for batch in self.clone().columns(["path", "num_records", "deletion_vector"]).files()? {
+            let batch = batch?;
+            let paths = batch.column(0).as_string::<i32>();
+            let records = batch.column(1).as_primitive::<Int64Type>();
+            let vectors = batch.column(2).as_struct();
+            let deleted = vectors.column_by_name("cardinality");
+            let deleted = deleted.ok_or_else(|| Error::bug("a vector without cardinality"))?;
+            let deleted = deleted.as_primitive::<Int64Type>();
+            for row in 0..batch.num_rows() {
+                let path = || shown(paths.value(row));
+                if records.is_null(row) {
+                    return Err(Error::unsupported(format!(
+                        "{}: the log does not say how many rows the file has (numRecords): they \
+                         can be counted by reading them",
+                        path()
+                    )));
+                }
+                let dead = match vectors.is_valid(row) && deleted.is_valid(row) {
+                    true => deleted.value(row),
+                    false => 0,
+                };
+                let live = u64::try_from(records.value(row)).ok().filter(|_| dead >= 0);
+                let live = live.and_then(|records| records.checked_sub(dead as u64));
+                let live = live.ok_or_else(|| {
+                    let records = records.value(row);
+                    Error::corrupt(format!("{}: {records} rows, {dead} of them deleted", path()))
+                })?;
+                total = total.saturating_add(live);
+            }
+        }
+        Ok(total)
+    }
+
+    fn rows_window(&self) -> Window {
+        let default = self.snapshot.engine().window();
+        Window {
+            threads: self.threads.unwrap_or(default.threads).min(default.threads),
+            units: self.window_units.unwrap_or(default.units),
+            bytes: self.window_bytes.unwrap_or(default.bytes),
+        }
+    }
+
+    /// The local file system as a whole, if the scan may read it.
+    fn outside_storage(&self) -> Result<Option<Arc<dyn Storage>>> {
+        let memory = self.snapshot.engine().memory();
+        self.outside_root.then(|| crate::storage::open("/", memory)).transpose()
+    }
+}
+
+/// The columns of the listing that rows with these columns need.
+fn listing_columns(columns: &RowColumns) -> Vec<String> {
+    let mut names = vec!["path", "modification_time", "deletion_vector"];
+    let is = |wanted| move |column| matches!(column, Column::Metadata { column, .. } if column == wanted);
+    if columns.has(|column| matches!(column, Column::Partition(_))) {
+        names.push("partition");
+    }
+    if columns.has(is(MetadataColumn::RowId)) {
+        names.push("base_row_id");
+    }
+    if columns.has(is(MetadataColumn::CommitVersion)) {
+        names.push("default_row_commit_version");
+    }
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// A batch of the listing.
+struct Listed {
+    paths: StringArray,
+    modified: ArrayRef,
+    /// Their deletion vectors, by row.
+    vectors: Vec<Option<Vector>>,
+    partition: Option<StructArray>,
+    base_row_ids: Option<Int64Array>,
+    commit_versions: Option<Int64Array>,
+}
+
+impl Listed {
+    fn new(batch: &RecordBatch, root: &str) -> Result<Listed> {
+        let numbers =
+            |name| batch.column_by_name(name).map(|c| c.as_primitive::<Int64Type>().clone());
+        let missing = || Error::bug("a column of the listing is missing");
+        let column = |name| batch.column_by_name(name).ok_or_else(missing);
+        let paths = column("path")?.as_string::<i32>().clone();
+        let descriptors = column("deletion_vector")?.as_struct();
+        let vectors =
+            (0..paths.len()).map(|row| (paths.value(row), Descriptor::of_row(descriptors, row)));
+        let micros = MetadataColumn::ModificationTime.data_type();
+        let modified = cast(column("modification_time")?, &micros)
+            .map_err(|e| Error::bug(format!("modification times of the listing: {e}")))?;
+        Ok(Listed {
+            modified,
+            vectors: deletion_vector::plan(root, vectors),
+            partition: batch.column_by_name("partition").map(|c| c.as_struct().clone()),
+            base_row_ids: numbers("base_row_id"),
+            commit_versions: numbers("default_row_commit_version"),
+            paths: paths.clone(),
+        })
+    }
+}
+
+/// A file that is to be opened.
+struct Job {
+    listed: Arc<Listed>,
+    row: usize,
+}
+
+/// The live files, one by one, as a plan of what to open.
+struct Files<L> {
+    listing: L,
+    /// The batch at hand, and its next row.
+    batch: Option<(Arc<Listed>, usize)>,
+    root: String,
+}
+
+impl<L: Source<Item = Result<RecordBatch>>> Source for Files<L> {
+    type Item = Result<Planned<Job>>;
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some((listed, row)) = &mut self.batch
+                && *row < listed.paths.len()
+            {
+                let job = Job { listed: Arc::clone(listed), row: *row };
+                let label = Label::new(SpanKind::Open, listed.paths.value(*row));
+                *row += 1;
+                return Poll::Ready(Some(Ok(Planned {
+                    unit: job,
+                    bytes: TAIL_BYTES as usize,
+                    label,
+                })));
+            }
+            let batch = match self.listing.next_until(deadline) {
+                Poll::Ready(Some(batch)) => batch,
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            };
+            match batch.and_then(|batch| Listed::new(&batch, &self.root)) {
+                Ok(listed) => self.batch = Some((Arc::new(listed), 0)),
+                Err(e) => return Poll::Ready(Some(Err(e))),
+            }
+        }
+    }
+
+    fn wakes<'a>(&'a self, select: &mut Select<'a>) {
+        self.listing.wakes(select);
+    }
+}
+
+/// Opens data files, on the workers.
+struct Opener {
+    storage: Arc<dyn Storage>,
+    /// The local file system as a whole, where it may be read.
+    outside: Option<Arc<dyn Storage>>,
+    columns: Arc<RowColumns>,
+    batch_rows: usize,
+}
+
+/// A data file, ready to be decoded.
+struct OpenFile {
+    data: DataFile,
+    deleted: Option<Arc<DeletedRows>>,
+    /// Of each column that is the same in all rows, as many of them as a batch can
+    /// have.
+    constants: Vec<Option<ArrayRef>>,
+    base_row_id: Option<i64>,
+    commit_version: Option<i64>,
+}
+
+impl Opener {
+    fn open(&self, job: &Job) -> Result<OpenFile> {
+        let Job { listed, row } = job;
+        let (path, row) = (listed.paths.value(*row), *row);
+        let place = place_of(self.storage.root(), path)?;
+        let (storage, name) = self.storage_of(&place)?;
+        let file =
+            ParquetFile::open_tail(storage, name, TAIL_BYTES).map_err(Error::of_listed_file)?;
+        let rows = file.rows();
+        let data = DataFile::new(file, &self.columns.wanted)?;
+        let deleted = match &listed.vectors[row] {
+            Some(vector) => {
+                let deleted = vector.load(&|place, range| {
+                    let (storage, name) = self.storage_of(place)?;
+                    storage.read_range(name, range)
+                })?;
+                deleted.check_rows(rows).map_err(|e| e.at(place))?;
+                Some(deleted)
+            }
+            None => None,
+        };
+        let number = |values: &Option<Int64Array>| {
+            values.as_ref().filter(|values| values.is_valid(row)).map(|values| values.value(row))
+        };
+        let in_a_batch = usize::try_from(rows).unwrap_or(usize::MAX).min(self.batch_rows);
+        let constants = self.columns.columns.iter().map(|column| {
+            let of_one = match *column {
+                Column::Data(_) => return Ok(None),
+                Column::Partition(at) => {
+                    let partition = listed.partition.as_ref();
+                    let missing = || Error::bug("the listing has no partition values");
+                    Arc::clone(partition.ok_or_else(missing)?.column(at))
+                }
+                Column::Metadata { column, .. } => match column {
+                    MetadataColumn::FilePath => Arc::new(listed.paths.clone()) as ArrayRef,
+                    MetadataColumn::ModificationTime => Arc::clone(&listed.modified),
+                    _ => return Ok(None),
+                },
+            };
+            repeated(&of_one, row, in_a_batch).map(Some)
+        });
+        Ok(OpenFile {
+            constants: constants.collect::<Result<_>>()?,
+            data,
+            deleted,
+            base_row_id: number(&listed.base_row_ids),
+            commit_version: number(&listed.commit_versions),
+        })
+    }
+
+    fn storage_of<'a>(&'a self, place: &'a Place) -> Result<(&'a Arc<dyn Storage>, &'a str)> {
+        match place {
+            Place::Inside(name) => Ok((&self.storage, name)),
+            Place::Outside(path) => match &self.outside {
+                Some(outside) => Ok((outside, path.trim_start_matches('/'))),
+                None => Err(outside_root(path)),
+            },
+        }
+    }
+}
+
+/// The value in one row of `values`, again and again.
+fn repeated(values: &ArrayRef, row: usize, rows: usize) -> Result<ArrayRef> {
+    let row = u32::try_from(row).map_err(|_| Error::bug("a batch of so many files"))?;
+    take(values, &UInt32Array::from(vec![row; rows]), None)
+        .map_err(|e| Error::limit(format!("a value of {rows} rows: {e}")))
+}
+
+impl OpenFile {
+    /// The live rows of a unit.
+    fn decode(
+        &self,
+        unit: &Unit,
+        columns: &RowColumns,
+        batch_rows: usize,
+    ) -> Result<Vec<RecordBatch>> {
+        let rows = unit.rows();
+        let live = self.deleted.as_ref().and_then(|deleted| deleted.live_mask(rows.clone()));
+        let data = self.data.read(&unit.piece, live.as_ref(), batch_rows)?;
+        let wants_index = columns.has(|column| {
+            let is_index =
+                |column| matches!(column, MetadataColumn::RowIndex | MetadataColumn::RowId);
+            matches!(column, Column::Metadata { column, .. } if is_index(column))
+        });
+        let indexes = wants_index.then(|| row_indexes(rows, live.as_ref()));
+        let mut at = 0;
+        let batch = |data: RecordBatch| {
+            let rows = data.num_rows();
+            let indexes = indexes.as_ref().map(|indexes| indexes.slice(at, rows));
+            at += rows;
+            let arrays =
+                columns.columns.iter().zip(&self.constants).map(|(column, constant)| {
+                    match (*column, constant) {
+                        (Column::Data(column), _) => Ok(Arc::clone(data.column(column))),
+                        (_, Some(constant)) if constant.len() >= rows => {
+                            Ok(constant.slice(0, rows))
+                        }
+                        (Column::Metadata { column, materialized }, None) => {
+                            let materialized = materialized.map(|at| data.column(at));
+                            self.of_row(column, materialized, indexes.as_ref(), rows)
+                        }
+                        _ => Err(Error::bug("a batch of more rows than were asked for")),
+                    }
+                });
+            let options = RecordBatchOptions::new().with_row_count(Some(rows));
+            let arrays = arrays.collect::<Result<_>>()?;
+            RecordBatch::try_new_with_options(Arc::clone(&columns.schema), arrays, &options)
+                .map_err(|e| self.data.file().error(e))
+        };
+        data.into_iter().map(batch).collect()
+    }
+
+    /// A column of numbers that differ from row to row.
+    fn of_row(
+        &self,
+        column: MetadataColumn,
+        materialized: Option<&ArrayRef>,
+        indexes: Option<&Int64Array>,
+        rows: usize,
+    ) -> Result<ArrayRef> {
+        let indexes = || indexes.ok_or_else(|| Error::bug("rows without their indexes"));
+        let lacks = |what: &str| {
+            Error::corrupt(format!(
+                "{}: the log gives the file no {what}, which row tracking demands",
+                self.data.file().name()
+            ))
+        };
+        // "Row Tracking": the materialized value where there is one, else the default.
+        let stored = materialized.map(|column| column.as_primitive::<Int64Type>());
+        if let Some(stored) = stored.filter(|stored| stored.null_count() == 0) {
+            return Ok(Arc::new(stored.clone()));
+        }
+        let default: Int64Array = match column {
+            MetadataColumn::RowIndex => return Ok(Arc::new(indexes()?.clone())),
+            MetadataColumn::RowId => {
+                let base = self.base_row_id.ok_or_else(|| lacks("baseRowId"))?;
+                indexes()?.unary(|index| base.wrapping_add(index))
+            }
+            _ => {
+                let version =
+                    self.commit_version.ok_or_else(|| lacks("defaultRowCommitVersion"))?;
+                Int64Array::from_value(version, rows)
+            }
+        };
+        Ok(match stored {
+            Some(stored) => Arc::new(
+                stored
+                    .iter()
+                    .zip(default.values())
+                    .map(|(own, &d)| Some(own.unwrap_or(d)))
+                    .collect::<Int64Array>(),
+            ),
+            None => Arc::new(default),
+        })
+    }
+}
+
+/// Which rows of the file the live ones of `rows` are.
+fn row_indexes(rows: Range<u64>, live: Option<&BooleanBuffer>) -> Int64Array {
+    // A file has fewer than 2^63 rows by its footer.
+    let start = rows.start as i64;
+    match live {
+        None => Int64Array::from_iter_values(start..rows.end as i64),
+        Some(live) => Int64Array::from_iter_values(live.set_indices().map(|i| start + i as i64)),
+    }
+}
+
+/// A decode unit: rows of one file.
+struct Unit {
+    file: Arc<OpenFile>,
+    piece: Piece,
+    /// Which row of the file the first one of the piece's row group is.
+    group_start: u64,
+}
+
+impl Unit {
+    /// The rows of the file.
+    fn rows(&self) -> Range<u64> {
+        let Range { start, end } = self.piece.rows;
+        self.group_start + start as u64..self.group_start + end as u64
+    }
+}
+
+/// How far a file is planned.
+struct AtFile {
+    file: Arc<OpenFile>,
+    pieces: vec::IntoIter<Piece>,
+    row_group: usize,
+    /// Which row of the file the row group's first one is.
+    group_start: u64,
+}
+
+/// The pieces of opened files, as a plan of what to decode.
+struct Pieces {
+    opened: ReadAhead<Arc<OpenFile>>,
+    at: Option<AtFile>,
+    /// How many rows are still wanted, where there is a limit.
+    rows_left: Option<u64>,
+    /// How many columns are not of the files.
+    others: usize,
+}
+
+impl Pieces {
+    /// The next unit of the file at hand.
+    fn next_piece(&mut self) -> Option<Planned<Unit>> {
+        let AtFile { file, pieces, row_group, group_start } = self.at.as_mut()?;
+        let mut piece = pieces.next()?;
+        let groups = file.data.file().row_groups();
+        while *row_group < piece.row_group {
+            *group_start += u64::try_from(groups[*row_group].num_rows()).unwrap_or(0);
+            *row_group += 1;
+        }
+        let mut unit =
+            Unit { file: Arc::clone(file), piece: piece.clone(), group_start: *group_start };
+        if let Some(left) = &mut self.rows_left {
+            let deleted = file.deleted.as_ref().map_or(0, |deleted| deleted.count(unit.rows()));
+            let wanted = usize::try_from(left.saturating_add(deleted)).unwrap_or(usize::MAX);
+            let all = piece.rows.len();
+            if wanted < all {
+                piece.bytes = piece.bytes / all as u64 * wanted as u64;
+                piece.rows.end = piece.rows.start + wanted;
+            }
+            unit.piece = piece;
+            *left -= (unit.piece.rows.len() as u64).saturating_sub(deleted).min(*left);
+        }
+        let label = Label::new(SpanKind::Decode, Arc::clone(file.data.file().name()));
+        let own = unit.piece.rows.len().saturating_mul(8 * self.others);
+        let bytes = usize::try_from(unit.piece.bytes).unwrap_or(usize::MAX).saturating_add(own);
+        Some(Planned { bytes, label: label.share("rows", unit.rows()), unit })
+    }
+}
+
+impl Source for Pieces {
+    type Item = Result<Planned<Unit>>;
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Poll<Option<Self::Item>> {
+        loop {
+            if self.rows_left == Some(0) {
+                return Poll::Ready(None);
+            }
+            if let Some(planned) = self.next_piece() {
+                return Poll::Ready(Some(Ok(planned)));
+            }
+            match self.opened.next_until(deadline) {
+                Poll::Ready(Some(Ok(file))) => {
+                    let pieces = file.data.pieces().into_iter();
+                    self.at = Some(AtFile { file, pieces, row_group: 0, group_start: 0 });
+                }
+                Poll::Ready(Some(Err(e))) => return Poll::Ready(Some(Err(e))),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn wakes<'a>(&'a self, select: &mut Select<'a>) {
+        self.opened.wakes(select);
+    }
+}
+
+/// The first rows of a stream.
+struct Limited {
+    rows: Units,
+    rows_left: u64,
+}
+
+impl Source for Limited {
+    type Item = Result<RecordBatch>;
+
+    fn next_until(&mut self, deadline: Option<Instant>) -> Poll<Option<Result<RecordBatch>>> {
+        if self.rows_left == 0 {
+            return Poll::Ready(None);
+        }
+        self.rows.next_until(deadline).map_ok(|batch| {
+            let wanted =
+                usize::try_from(self.rows_left).unwrap_or(usize::MAX).min(batch.num_rows());
+            self.rows_left -= wanted as u64;
+            batch.slice(0, wanted)
+        })
+    }
+
+    fn wakes<'a>(&'a self, select: &mut Select<'a>) {
+        self.rows.wakes(select);
+    }
+}
