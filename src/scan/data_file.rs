@@ -381,6 +381,13 @@ mod tests {
 
     fn texts(array: &ArrayRef) -> Vec<String> {
         use arrow::util::display::{ArrayFormatter, FormatOptions};
+        // Names of zones need their database.
+        let zoned = matches!(array.data_type(), ArrowType::Timestamp(_, Some(_)));
+        if zoned {
+            let times = array.as_primitive::<arrow::datatypes::TimestampMicrosecondType>();
+            let local: ArrayRef = Arc::new(times.clone().with_timezone_opt(None::<&str>));
+            return texts(&local).iter().map(|time| format!("{time}Z")).collect();
+        }
         let options = FormatOptions::new().with_null("null");
         let formatter = ArrayFormatter::try_new(array, &options).unwrap();
         (0..array.len()).map(|i| formatter.value(i).to_string()).collect()
@@ -744,5 +751,326 @@ mod tests {
         let wanted = Wanted::new(std::slice::from_ref(&a), ColumnMappingMode::Name).unwrap();
         let table = StructType { fields: vec![a] }.to_arrow();
         assert_eq!(wanted.schema().field(0), table.field(0));
+    }
+
+    /// The values of a leaf column as they lie in a file.
+    enum Raw<'a> {
+        I32(&'a [i32]),
+        I64(&'a [i64]),
+        I96(&'a [(i64, i32)]),
+        F32(&'a [f32]),
+        Bytes(&'a [&'a [u8]]),
+        Fixed(&'a [&'a [u8]]),
+    }
+    use Raw::*;
+
+    /// A file of the Parquet schema `message`, its columns required: their values;
+    /// or with their definition and repetition levels.
+    fn raw_levels(message: &str, columns: &[(Raw, &[i16], &[i16])]) -> Written {
+        use parquet::data_type::*;
+        use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
+        fn write<T: DataType>(
+            writer: &mut SerializedColumnWriter,
+            values: impl Iterator<Item = T::T>,
+            levels: (&[i16], &[i16]),
+        ) {
+            let some = |levels| Some(levels).filter(|levels: &&[i16]| !levels.is_empty());
+            let values: Vec<T::T> = values.collect();
+            let writer = writer.typed::<T>();
+            writer.write_batch(&values, some(levels.0), some(levels.1)).unwrap();
+        }
+        let schema = Arc::new(parquet::schema::parser::parse_message_type(message).unwrap());
+        let mut bytes = Vec::new();
+        let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        for (raw, definitions, repetitions) in columns {
+            let mut column = group.next_column().unwrap().unwrap();
+            let (to, levels) = (&mut column, (*definitions, *repetitions));
+            match raw {
+                I32(values) => write::<Int32Type>(to, values.iter().copied(), levels),
+                I64(values) => write::<Int64Type>(to, values.iter().copied(), levels),
+                F32(values) => write::<FloatType>(to, values.iter().copied(), levels),
+                I96(values) => {
+                    let values = values.iter().map(|(nanos, day)| {
+                        let mut value = Int96::new();
+                        value.set_data(*nanos as u32, (*nanos >> 32) as u32, *day as u32);
+                        value
+                    });
+                    write::<Int96Type>(to, values, levels);
+                }
+                Bytes(values) => {
+                    let values = values.iter().map(|value| ByteArray::from(value.to_vec()));
+                    write::<ByteArrayType>(to, values, levels);
+                }
+                Fixed(values) => {
+                    let values = values.iter().map(|value| ByteArray::from(value.to_vec()).into());
+                    write::<FixedLenByteArrayType>(to, values, levels);
+                }
+            }
+            column.close().unwrap();
+        }
+        group.close().unwrap();
+        writer.close().unwrap();
+        Written::bytes(&bytes)
+    }
+
+    /// A file of one required column `a`, of the type and annotation `declared`.
+    fn raw(declared: (&str, &str), values: Raw) -> Written {
+        let (physical, annotation) = declared;
+        let message = format!("message m {{ required {physical} a {annotation}; }}");
+        raw_levels(&message, &[(values, &[], &[])])
+    }
+
+    fn decimal(precision: u8, scale: u8) -> DataType {
+        DataType::Decimal { precision, scale }
+    }
+
+    #[test]
+    fn every_widening_of_the_protocol_keeps_the_values() {
+        use DataType::*;
+        let whole = ["-7", "0", "127"];
+        let hundredths = ["-7.00", "0.00", "127.00"];
+        for (bits, types) in [
+            ("(INTEGER(8,true))", vec![Byte, Short, Integer, Long]),
+            ("(INTEGER(16,true))", vec![Short, Integer, Long]),
+            ("(INTEGER(32,true))", vec![Integer, Long]),
+            ("", vec![Integer, Long]),
+        ] {
+            let file = raw(("int32", bits), I32(&[-7, 0, 127]));
+            for to in types {
+                assert_eq!(file.values(field("a", to.clone())), whole, "{bits} {to}");
+            }
+            assert_eq!(file.values(field("a", Double)), ["-7.0", "0.0", "127.0"]);
+            assert_eq!(file.values(field("a", decimal(10, 0))), whole);
+            assert_eq!(file.values(field("a", decimal(38, 2))), hundredths);
+        }
+        let long = raw(("int64", ""), I64(&[i64::MIN, i64::MAX]));
+        let largest = ["-9223372036854775808", "9223372036854775807"];
+        assert_eq!(long.values(field("a", Long)), largest);
+        assert_eq!(long.values(field("a", decimal(20, 0))), largest);
+        let thousandths = largest.map(|text| format!("{text}.000"));
+        assert_eq!(long.values(field("a", decimal(23, 3))), thousandths);
+
+        let float = raw(("float", ""), F32(&[1.5, f32::MIN_POSITIVE, f32::NEG_INFINITY]));
+        let wide = f64::from(f32::MIN_POSITIVE).to_string();
+        let wide: f64 = wide.parse().unwrap();
+        let read = float.read(&[field("a", Double)], ColumnMappingMode::None).unwrap();
+        let read = read.column(0).as_primitive::<arrow::datatypes::Float64Type>();
+        assert_eq!(read.values()[..], [1.5, wide, f64::NEG_INFINITY]);
+
+        let date = raw(("int32", "(DATE)"), I32(&[0, -1, -200_000]));
+        let midnights = ["1970-01-01T00:00:00", "1969-12-31T00:00:00", "1422-06-03T00:00:00"];
+        assert_eq!(date.values(field("a", TimestampNtz)), midnights);
+    }
+
+    #[test]
+    fn decimals_of_every_encoding_are_read_and_widened() {
+        let negative = (-12345_i128).to_be_bytes();
+        let files = [
+            raw(("int32", "(DECIMAL(7,2))"), I32(&[-12345, 0])),
+            raw(("int64", "(DECIMAL(7,2))"), I64(&[-12345, 0])),
+            raw(("fixed_len_byte_array(4)", "(DECIMAL(7,2))"), Fixed(&[&negative[12..], &[0; 4]])),
+            raw(("fixed_len_byte_array(16)", "(DECIMAL(7,2))"), Fixed(&[&negative, &[0; 16]])),
+            raw(
+                ("fixed_len_byte_array(20)", "(DECIMAL(7,2))"),
+                Fixed(&[&[&[255; 4], &negative[..]].concat(), &[0; 20]]),
+            ),
+            raw(("binary", "(DECIMAL(7,2))"), Bytes(&[&negative[13..], &[0]])),
+        ];
+        for (i, file) in files.iter().enumerate() {
+            assert_eq!(file.values(field("a", decimal(7, 2))), ["-123.45", "0.00"], "{i}");
+            assert_eq!(file.values(field("a", decimal(9, 2))), ["-123.45", "0.00"], "{i}");
+            assert_eq!(file.values(field("a", decimal(38, 4))), ["-123.4500", "0.0000"], "{i}");
+            for narrower in [decimal(6, 2), decimal(7, 1), decimal(8, 4), decimal(5, 0)] {
+                let error = file.error(field("a", narrower));
+                assert!(error.message().contains("column a: Decimal"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_decimal_of_more_digits_than_its_type_is_an_error() {
+        let file = raw(("int32", "(DECIMAL(4,2))"), I32(&[9999, 10_000]));
+        let error = file.error(field("a", decimal(4, 2)));
+        assert!(error.message().contains("column a: a decimal of 4 digits"), "{error}");
+        // It fits a wider one, whatever the file calls it.
+        assert_eq!(file.values(field("a", decimal(5, 2))), ["99.99", "100.00"]);
+        let most = raw(("fixed_len_byte_array(16)", "(DECIMAL(38,0))"), Fixed(&[&[0x7f; 16]]));
+        most.error(field("a", decimal(38, 0)));
+    }
+
+    #[test]
+    fn timestamps_of_every_encoding_are_microseconds() {
+        let utc = DataType::Timestamp;
+        for (annotation, unit) in [
+            ("(TIMESTAMP(MILLIS,true))", 1000),
+            ("(TIMESTAMP(MILLIS,false))", 1000),
+            ("(TIMESTAMP_MILLIS)", 1000),
+            ("(TIMESTAMP(MICROS,true))", 1),
+            ("(TIMESTAMP(MICROS,false))", 1),
+            ("(TIMESTAMP_MICROS)", 1),
+        ] {
+            let file = raw(("int64", annotation), I64(&[-1_000_000 / unit, 0]));
+            let read = file.values(field("a", utc.clone()));
+            assert_eq!(read, ["1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z"], "{annotation}");
+            let read = file.values(field("a", DataType::TimestampNtz));
+            assert_eq!(read, ["1969-12-31T23:59:59", "1970-01-01T00:00:00"], "{annotation}");
+        }
+        for annotation in ["(TIMESTAMP(NANOS,true))", "(TIMESTAMP(NANOS,false))"] {
+            let file = raw(("int64", annotation), I64(&[-1, 999, 1_000_001]));
+            let read = file.read(&[field("a", utc.clone())], ColumnMappingMode::None).unwrap();
+            let read = read.column(0).as_primitive::<arrow::datatypes::TimestampMicrosecondType>();
+            assert_eq!(read.values()[..], [-1, 0, 1000]);
+        }
+        let far = raw(("int64", "(TIMESTAMP(MILLIS,true))"), I64(&[i64::MAX]));
+        let error = far.error(field("a", utc.clone()));
+        assert!(error.message().contains("column a: a time is too far away"), "{error}");
+        // Spark reads no number that is not called a time as one.
+        raw(("int64", ""), I64(&[0])).error(field("a", utc));
+    }
+
+    #[test]
+    fn an_int96_is_read_over_its_whole_range_and_never_wraps_around() {
+        const EPOCH: i32 = 2_440_588;
+        const DAY: i64 = 86_400_000_000_000;
+        let file = raw(
+            ("int96", ""),
+            I96(&[(1_999, EPOCH), (DAY - 1, EPOCH - 1), (0, 1), (DAY - 1000, 5_373_484)]),
+        );
+        let expected = [
+            "1970-01-01T00:00:00.000001",
+            "1969-12-31T23:59:59.999999",
+            "-4713-11-25T00:00:00",
+            "9999-12-31T23:59:59.999999",
+        ];
+        assert_eq!(file.values(field("a", DataType::TimestampNtz)), expected);
+        let utc = expected.map(|time| format!("{time}Z"));
+        assert_eq!(file.values(field("a", DataType::Timestamp)), utc);
+        for (nanos, day) in [(0, i32::MAX), (0, i32::MIN), (0, EPOCH + 106_751_992)] {
+            let far = raw(("int96", ""), I96(&[(nanos, day)]));
+            let error = far.error(field("a", DataType::Timestamp));
+            assert!(error.message().contains("a time is too far away"), "{error}");
+        }
+        let most = raw(("int96", ""), I96(&[(0, EPOCH + 106_751_991)]));
+        let read = most.read(&[field("a", DataType::Timestamp)], ColumnMappingMode::None).unwrap();
+        let read = read.column(0).as_primitive::<arrow::datatypes::TimestampMicrosecondType>();
+        assert_eq!(read.value(0), 106_751_991 * 86_400_000_000);
+        file.error(field("a", DataType::Long));
+    }
+
+    #[test]
+    fn an_int96_is_found_beside_others_and_within_lists() {
+        let day = 2_440_588;
+        let file = raw_levels(
+            "message m {
+                optional group s { optional binary t (JSON); optional int96 a; }
+                optional group l (LIST) { repeated group list { optional int96 element; } }
+                required int32 i;
+            }",
+            &[
+                (Bytes(&[b"{}"]), &[2, 1, 0], &[]),
+                (I96(&[(0, day)]), &[1, 2, 0], &[]),
+                (I96(&[(0, day), (1000, day)]), &[3, 2, 3, 0, 1], &[0, 1, 1, 0, 0]),
+                (I32(&[1, 2, 3]), &[], &[]),
+            ],
+        );
+        let inner = [field("a", DataType::TimestampNtz), field("t", DataType::String)];
+        let s = file.values(field("s", structure(inner)));
+        assert_eq!(s, ["{a: null, t: {}}", "{a: 1970-01-01T00:00:00, t: null}", "null"]);
+        let l = file.values(field("l", array_of(DataType::TimestampNtz)));
+        let first = "[1970-01-01T00:00:00, null, 1970-01-01T00:00:00.000001]";
+        assert_eq!(l, [first, "null", "[]"]);
+        assert_eq!(file.values(field("i", DataType::Integer)), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn days_are_counted_as_they_are() {
+        for annotation in ["(DATE)", ""] {
+            let file = raw(("int32", annotation), I32(&[0, -141_428, -719_162]));
+            let read = file.values(field("a", DataType::Date));
+            assert_eq!(read, ["1970-01-01", "1582-10-14", "0001-01-01"]);
+        }
+        raw(("int32", "(DATE)"), I32(&[0])).error(field("a", DataType::Timestamp));
+        raw(("int32", "(DATE)"), I32(&[0])).error(field("a", DataType::Integer));
+    }
+
+    #[test]
+    fn text_is_read_from_bytes_that_are_called_so_or_nothing_else() {
+        for annotation in ["(UTF8)", "(STRING)", "(ENUM)", "(JSON)", ""] {
+            let file = raw(("binary", annotation), Bytes(&["häß".as_bytes(), b""]));
+            assert_eq!(file.values(field("a", DataType::String)), ["häß", ""], "{annotation}");
+            assert_eq!(file.values(field("a", DataType::Binary)), ["68c3a4c39f", ""]);
+            let file = raw(("binary", annotation), Bytes(&[b"fine", b"\xff not a text"]));
+            let binary = file.values(field("a", DataType::Binary));
+            assert_eq!(binary[1], "ff206e6f7420612074657874", "{annotation}");
+            let wanted = Wanted::new(&[field("a", DataType::String)], ColumnMappingMode::None);
+            let file = file.open(wanted.unwrap()).unwrap();
+            for live in [None, Some(BooleanBuffer::from_iter([true, false]))] {
+                let error = file.read(&file.pieces()[0], live.as_ref(), 10).unwrap_err();
+                assert!(error.message().starts_with("f: "), "{error}");
+            }
+        }
+        raw(("binary", "(BSON)"), Bytes(&[b"x"])).error(field("a", DataType::String));
+        raw(("binary", "(DECIMAL(5,2))"), Bytes(&[b"x"])).error(field("a", DataType::String));
+        let fixed = raw(("fixed_len_byte_array(3)", ""), Fixed(&[b"abc"]));
+        assert_eq!(fixed.values(field("a", DataType::Binary)), ["616263"]);
+        fixed.error(field("a", DataType::String));
+    }
+
+    #[test]
+    fn unsigned_numbers_are_read_as_types_that_hold_them_all() {
+        use DataType::*;
+        for (bits, largest, fits, narrow) in [
+            (8, 255, vec![Short, Integer, Long, decimal(5, 0)], vec![Byte]),
+            (16, 65_535, vec![Integer, Long, Double, decimal(10, 0)], vec![Short]),
+            (32, -1, vec![Long, decimal(20, 0)], vec![Integer, Double, decimal(10, 0)]),
+        ] {
+            let file = raw(("int32", &format!("(INTEGER({bits},false))")), I32(&[largest]));
+            let value = (largest as u32).to_string();
+            for to in fits {
+                let read = file.values(field("a", to));
+                assert_eq!(read[0].trim_end_matches(".0"), value);
+            }
+            narrow.into_iter().for_each(|to| drop(file.error(field("a", to))));
+        }
+        let long = raw(("int64", "(INTEGER(64,false))"), I64(&[-1]));
+        assert_eq!(long.values(field("a", decimal(20, 0))), ["18446744073709551615"]);
+        long.error(field("a", Long));
+    }
+
+    #[test]
+    fn a_number_that_nothing_calls_small_is_read_as_small_if_it_is() {
+        let file = raw(("int32", ""), I32(&[-128, 127]));
+        assert_eq!(file.values(field("a", DataType::Byte)), ["-128", "127"]);
+        let file = raw(("int32", ""), I32(&[128]));
+        assert_eq!(file.values(field("a", DataType::Short)), ["128"]);
+        let error = file.error(field("a", DataType::Byte));
+        assert!(error.message().starts_with("f: column a: "), "{error}");
+    }
+
+    #[test]
+    fn intervals_are_read_from_the_numbers_that_spark_writes() {
+        let months = raw(("int32", ""), I32(&[14]));
+        assert_eq!(months.values(field("a", DataType::IntervalYearMonth)), ["1 years 2 mons"]);
+        let micros = raw(("int64", ""), I64(&[1_500_000]));
+        assert_eq!(micros.values(field("a", DataType::IntervalDayTime)), ["PT1.5S"]);
+        micros.error(field("a", DataType::IntervalYearMonth));
+    }
+
+    #[test]
+    fn what_would_lose_something_is_refused_and_both_types_are_named() {
+        use DataType::*;
+        let long = raw(("int64", ""), I64(&[1]));
+        for to in [Integer, Short, Double, Boolean, Date, String, decimal(19, 0), array_of(Long)] {
+            let error = long.error(field("a", to.clone()));
+            let expected =
+                format!("column a: Int64 in the file cannot be read as the table's {to}");
+            assert!(error.message().contains("column a: Int64 in the file"), "{expected}: {error}");
+        }
+        let nested = Written::new(&batch([("s", half_null(&[("x", ints([1]))]))]));
+        let error = nested.error(field("s", structure([field("x", String)])));
+        assert!(error.message().contains("column s.x: Int32"), "{error}");
+        nested.error(field("s", Long));
+        nested.error(field("s", array_of(Long)));
     }
 }

@@ -16,7 +16,8 @@ use arrow::datatypes::{
 };
 use arrow::error::ArrowError;
 
-type Converted = Result<ArrayRef, ArrowError>;
+/// The array, or what is wrong with a value.
+type Converted = Result<ArrayRef, String>;
 
 const MICROS_A_DAY: i64 = 86_400_000_000;
 /// The Julian day that 1 January 1970 begins in, as INT96 counts days.
@@ -37,7 +38,7 @@ impl Source {
             Source::Absent => Ok(new_null_array(to, rows)),
             Source::Column(i, convert) => match decoded.get(*i) {
                 Some(array) => convert.apply(array),
-                None => Err(ArrowError::ComputeError("the column was not decoded".into())),
+                None => Err("the column was not decoded".into()),
             },
         }
     }
@@ -71,7 +72,7 @@ pub(super) enum Convert {
 
 impl Convert {
     fn apply(&self, array: &ArrayRef) -> Converted {
-        let unlike = || ArrowError::CastError(format!("decoded as {}", array.data_type()));
+        let unlike = || format!("decoded as {}", array.data_type());
         match self {
             Convert::Nulls(to) => Ok(new_null_array(to, array.len())),
             Convert::Leaf(to) => leaf(array, to),
@@ -82,24 +83,25 @@ impl Convert {
                 });
                 let children = children.collect::<Result<Vec<_>, _>>()?;
                 let (fields, nulls) = (fields.clone(), array.nulls().cloned());
-                let array = StructArray::try_new_with_length(fields, children, nulls, array.len())?;
-                Ok(Arc::new(array))
+                let array = StructArray::try_new_with_length(fields, children, nulls, array.len());
+                Ok(Arc::new(array.map_err(text)?))
             }
             Convert::List(element, convert) => {
                 let array = array.as_list_opt::<i32>().ok_or_else(unlike)?;
                 let values = convert.apply(array.values())?;
                 let (offsets, nulls) = (array.offsets().clone(), array.nulls().cloned());
-                Ok(Arc::new(ListArray::try_new(Arc::clone(element), offsets, values, nulls)?))
+                let array = ListArray::try_new(Arc::clone(element), offsets, values, nulls);
+                Ok(Arc::new(array.map_err(text)?))
             }
             Convert::Map(field, keys, values) => {
                 let array = array.as_map_opt().ok_or_else(unlike)?;
                 let DataType::Struct(fields) = field.data_type() else { return Err(unlike()) };
                 let columns = vec![keys.apply(array.keys())?, values.apply(array.values())?];
                 let nulls = array.entries().nulls().cloned();
-                let entries = StructArray::try_new(fields.clone(), columns, nulls)?;
+                let entries = StructArray::try_new(fields.clone(), columns, nulls).map_err(text)?;
                 let (offsets, nulls) = (array.offsets().clone(), array.nulls().cloned());
-                let array = MapArray::try_new(Arc::clone(field), offsets, entries, nulls, false)?;
-                Ok(Arc::new(array))
+                let array = MapArray::try_new(Arc::clone(field), offsets, entries, nulls, false);
+                Ok(Arc::new(array.map_err(text)?))
             }
         }
     }
@@ -123,7 +125,7 @@ fn leaf(array: &ArrayRef, to: &DataType) -> Converted {
                 let array = array.as_primitive::<TimestampMillisecondType>();
                 micros(to, checked(array, |ms| ms.checked_mul(1000))?)
             }
-            TimeUnit::Second => return Err(no_way(array, to)),
+            TimeUnit::Second => return Err("seconds were decoded".into()),
         },
         (Date32, Timestamp(TimeUnit::Microsecond, _)) => {
             let array = array.as_primitive::<Date32Type>();
@@ -154,15 +156,16 @@ fn leaf(array: &ArrayRef, to: &DataType) -> Converted {
 
 /// Arrow's own conversion, an error where a value has no equal.
 fn cast(array: &ArrayRef, to: &DataType) -> Converted {
-    cast_with_options(array, to, &CastOptions { safe: false, ..Default::default() })
+    let options = CastOptions { safe: false, ..Default::default() };
+    cast_with_options(array, to, &options).map_err(text)
 }
 
-fn no_way(array: &ArrayRef, to: &DataType) -> ArrowError {
-    ArrowError::CastError(format!("{} was decoded where {to} is wanted", array.data_type()))
+fn text(error: ArrowError) -> String {
+    error.to_string()
 }
 
-fn too_far() -> ArrowError {
-    ArrowError::ComputeError("a time is too far away for 64 bits of microseconds".into())
+fn too_far() -> String {
+    "a time is too far away for 64 bits of microseconds".into()
 }
 
 /// Microseconds, in the zone of the wanted type or in none.
@@ -176,7 +179,7 @@ fn micros(to: &DataType, array: PrimitiveArray<TimestampMicrosecondType>) -> Arr
 fn checked<T: ArrowPrimitiveType>(
     array: &PrimitiveArray<T>,
     micros: impl Fn(T::Native) -> Option<i64>,
-) -> Result<PrimitiveArray<TimestampMicrosecondType>, ArrowError> {
+) -> Result<PrimitiveArray<TimestampMicrosecondType>, String> {
     array.try_unary(|value| micros(value).ok_or_else(too_far))
 }
 
@@ -206,12 +209,13 @@ fn int96(array: &ArrayRef, to: &DataType) -> Converted {
         }
     }
     let nulls = array.nulls().cloned();
-    Ok(micros(to, PrimitiveArray::try_new(converted.into(), nulls)?))
+    let converted = PrimitiveArray::try_new(converted.into(), nulls).map_err(text)?;
+    Ok(micros(to, converted))
 }
 
 /// Checks that decimals have no more digits than their type. A file may hold any
 /// number that its bytes have room for.
-fn check_digits(array: &PrimitiveArray<Decimal128Type>, precision: u8) -> Result<(), ArrowError> {
+fn check_digits(array: &PrimitiveArray<Decimal128Type>, precision: u8) -> Result<(), String> {
     let limit = 10_u128.pow(u32::from(precision.min(38)));
     let fits = |value: &i128| value.unsigned_abs() < limit;
     // Without a branch on each value, which is what this usually comes to.
@@ -219,22 +223,20 @@ fn check_digits(array: &PrimitiveArray<Decimal128Type>, precision: u8) -> Result
         return Ok(());
     }
     match array.iter().flatten().find(|value| !fits(value)) {
-        Some(value) => Err(ArrowError::ComputeError(format!(
-            "a decimal of {precision} digits has the unscaled value {value}"
-        ))),
+        Some(value) => {
+            Err(format!("a decimal of {precision} digits has the unscaled value {value}"))
+        }
         None => Ok(()),
     }
 }
 
 /// Checks that texts fit a batch: Arrow's offsets are 32-bit, and its conversion
 /// panics where they end.
-fn check_text_bytes(views: &[u128]) -> Result<(), ArrowError> {
+fn check_text_bytes(views: &[u128]) -> Result<(), String> {
     // A view's length is in its low half.
     let bytes: u64 = views.iter().map(|view| u64::from(*view as u32)).sum();
     match i32::try_from(bytes) {
         Ok(_) => Ok(()),
-        Err(_) => {
-            Err(ArrowError::ComputeError("the values of a few rows have more than 2 GiB".into()))
-        }
+        Err(_) => Err("the values of a few rows have more than 2 GiB".into()),
     }
 }
