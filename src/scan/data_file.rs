@@ -109,8 +109,8 @@ impl DataFile {
     /// # Errors
     /// `CorruptLog`, naming the file, the column and both types, where a column
     /// cannot be read as the table's type without losing anything, and on a file
-    /// without field ids in a table that maps by id; `Unsupported` on a variant that
-    /// is shredded; `LimitExceeded` on a file that claims absurdly many rows.
+    /// without field ids in a table that maps by id; `LimitExceeded` on a file that
+    /// claims absurdly many rows.
     pub(super) fn new(file: ParquetFile, wanted: &Arc<Wanted>) -> Result<DataFile> {
         if file.rows() > FILE_ROWS_MAX {
             return Err(Error::limit(format!("{}: claims {} rows", file.name(), file.rows())));
@@ -1072,5 +1072,40 @@ mod tests {
         assert!(error.message().contains("column s.x: Int32"), "{error}");
         nested.error(field("s", Long));
         nested.error(field("s", array_of(Long)));
+    }
+
+    #[test]
+    fn a_variant_is_its_two_columns_in_whatever_order() {
+        let file = raw_levels(
+            "message m { optional group v { required binary value; required binary metadata; } }",
+            &[(Bytes(&[b"v"]), &[1, 0], &[]), (Bytes(&[b"m"]), &[1, 0], &[])],
+        );
+        assert_eq!(
+            file.values(field("v", DataType::Variant)),
+            ["{metadata: 6d, value: 76}", "null"]
+        );
+        let none = Written::new(&batch([("v", half_null(&[("value", ints([1, 2]))]))]));
+        let error = none.error(field("v", DataType::Variant));
+        assert!(error.message().contains("column v: Struct"), "{error}");
+    }
+
+    #[test]
+    fn a_shredded_variant_is_put_together() {
+        let file = raw_levels(
+            "message m { optional group v (LIST) { repeated group list { optional group element {
+                required binary metadata;
+                optional binary value;
+                optional int64 typed_value;
+            } } } }",
+            &[
+                // A number of its own column, a boolean, no variant; and no list.
+                (Bytes(&[&[1, 0, 0], &[1, 0, 0]]), &[3, 3, 2, 0], &[0, 1, 1, 0]),
+                (Bytes(&[&[4]]), &[3, 4, 2, 0], &[0, 1, 1, 0]),
+                (I64(&[5]), &[4, 3, 2, 0], &[0, 1, 1, 0]),
+            ],
+        );
+        let read = file.values(field("v", array_of(DataType::Variant)));
+        let five = "{metadata: 010000, value: 180500000000000000}";
+        assert_eq!(read, [&format!("[{five}, {{metadata: 010000, value: 04}}, null]"), "null"]);
     }
 }

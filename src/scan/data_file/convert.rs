@@ -15,6 +15,7 @@ use arrow::datatypes::{
     TimestampMillisecondType, TimestampNanosecondType,
 };
 use arrow::error::ArrowError;
+use parquet_variant_compute::{VariantArray, unshred_variant};
 
 /// The array, or what is wrong with a value.
 type Converted = Result<ArrayRef, String>;
@@ -68,6 +69,8 @@ pub(super) enum Convert {
     List(FieldRef, Box<Convert>),
     /// The entries, the keys and the values.
     Map(FieldRef, Box<Convert>, Box<Convert>),
+    /// A variant, some of whose values are in columns of their own.
+    Shredded(Fields),
 }
 
 impl Convert {
@@ -101,6 +104,16 @@ impl Convert {
                 let entries = StructArray::try_new(fields.clone(), columns, nulls).map_err(text)?;
                 let (offsets, nulls) = (array.offsets().clone(), array.nulls().cloned());
                 let array = MapArray::try_new(Arc::clone(field), offsets, entries, nulls, false);
+                Ok(Arc::new(array.map_err(text)?))
+            }
+            Convert::Shredded(fields) => {
+                let variants = VariantArray::try_new(array).map_err(text)?;
+                let whole = unshred_variant(&variants).map_err(text)?;
+                let columns = [whole.metadata_column(), whole.value_column()];
+                let columns =
+                    columns.into_iter().zip(fields).map(|(array, to)| leaf(array, to.data_type()));
+                let columns = columns.collect::<Result<Vec<_>, _>>()?;
+                let array = StructArray::try_new(fields.clone(), columns, array.nulls().cloned());
                 Ok(Arc::new(array.map_err(text)?))
             }
         }

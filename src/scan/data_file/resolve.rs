@@ -304,14 +304,11 @@ impl<'a> Resolver<'a> {
         Ok(Some(take))
     }
 
-    /// The two columns of a variant.
+    /// The two columns of a variant, and those that it is shredded into.
     fn variant(&mut self, to: &Fields, found: &Fields, first_leaf: usize) -> Result<Convert> {
         if found.iter().any(|field| field.name() == "typed_value") {
-            return Err(Error::unsupported(format!(
-                "{}: column {} is a shredded variant, which is not read",
-                self.file.name(),
-                self.column()
-            )));
+            self.take_all(&ArrowType::Struct(found.clone()), first_leaf);
+            return Ok(Convert::Shredded(to.clone()));
         }
         let begins = begins(found, first_leaf);
         let mut sources = Vec::with_capacity(to.len());
@@ -334,6 +331,23 @@ impl<'a> Resolver<'a> {
             source.renumber(|i| read.binary_search(&i).unwrap_or(i));
         }
         Ok(Convert::Struct(to.clone(), sources))
+    }
+
+    /// Takes every leaf column of a type for what it is.
+    fn take_all(&mut self, of: &ArrowType, first_leaf: usize) {
+        match of {
+            ArrowType::Struct(fields) => {
+                let begins = begins(fields, first_leaf);
+                let each = fields.iter().zip(begins);
+                each.for_each(|(field, begin)| self.take_all(field.data_type(), begin));
+            }
+            ArrowType::List(field) | ArrowType::Map(field, _) => {
+                self.take_all(field.data_type(), first_leaf);
+            }
+            ArrowType::Utf8 => self.taken.push((first_leaf, Take::Text)),
+            ArrowType::Binary => self.taken.push((first_leaf, Take::Bytes)),
+            _ => self.taken.push((first_leaf, Take::Annotated)),
+        }
     }
 
     /// The leaf columns that tell most cheaply where a type is null and how often it
