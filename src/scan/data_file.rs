@@ -1108,4 +1108,108 @@ mod tests {
         let five = "{metadata: 010000, value: 180500000000000000}";
         assert_eq!(read, [&format!("[{five}, {{metadata: 010000, value: 04}}, null]"), "null"]);
     }
+
+    /// Old layouts of lists: "Backward-compatibility rules" of Parquet's logical
+    /// types, Lists.
+    #[test]
+    fn lists_of_every_old_layout_are_read() {
+        // Two rows, of two elements and of none, then of no list where that can be.
+        let levels: (&[i16], &[i16]) = (&[2, 2, 1, 0], &[0, 1, 0, 0]);
+        let numbers = ["[1, 2]", "[]", "null"];
+        for (name, message) in [
+            ("list.element", "repeated group list { required int32 element; }"),
+            ("bag.array_element", "repeated group bag { required int32 array_element; }"),
+            ("two levels", "repeated int32 element;"),
+            ("array", "repeated int32 array;"),
+        ] {
+            let message = format!("message m {{ optional group l (LIST) {{ {message} }} }}");
+            let file = raw_levels(&message, &[(I32(&[1, 2]), levels.0, levels.1)]);
+            let read = file.values(field("l", array_of(DataType::Long)));
+            assert_eq!(read, numbers, "{name}");
+        }
+        // One field within what is repeated is the element, but for these names.
+        for message in [
+            "repeated group array { required int32 x; }",
+            "repeated group l_tuple { required int32 x; }",
+        ] {
+            let message = format!("message m {{ optional group l (LIST) {{ {message} }} }}");
+            let file = raw_levels(&message, &[(I32(&[1, 2]), levels.0, levels.1)]);
+            let x = structure([field("x", DataType::Integer)]);
+            let read = file.values(field("l", array_of(x)));
+            assert_eq!(read, ["[{x: 1}, {x: 2}]", "[]", "null"]);
+        }
+        // So are several, of which one may be wanted alone, or none.
+        let file = raw_levels(
+            "message m { optional group l (LIST) { repeated group element {
+                required int32 x; required int32 y; } } }",
+            &[(I32(&[1, 2]), levels.0, levels.1), (I32(&[3, 4]), levels.0, levels.1)],
+        );
+        let element = |name: &str| array_of(structure([field(name, DataType::Integer)]));
+        assert_eq!(file.values(field("l", element("y"))), ["[{y: 3}, {y: 4}]", "[]", "null"]);
+        let nulls = file.values(field("l", element("z")));
+        assert_eq!(nulls, ["[{z: null}, {z: null}]", "[]", "null"]);
+        // And what is repeated without being called a list.
+        let file = raw_levels(
+            "message m { repeated int32 l; repeated group s { required int32 x; } }",
+            &[(I32(&[1, 2]), &[1, 1, 0], &[0, 1, 0]), (I32(&[3, 4]), &[1, 1, 0], &[0, 1, 0])],
+        );
+        assert_eq!(file.values(field("l", array_of(DataType::Integer))), ["[1, 2]", "[]"]);
+        assert_eq!(file.values(field("s", element("x"))), ["[{x: 3}, {x: 4}]", "[]"]);
+    }
+
+    /// The same, Maps.
+    #[test]
+    fn maps_of_every_old_layout_are_read() {
+        for (outer, entries) in [
+            ("(MAP)", "repeated group key_value"),
+            ("(MAP)", "repeated group map (MAP_KEY_VALUE)"),
+            ("(MAP_KEY_VALUE)", "repeated group map"),
+            ("(MAP)", "repeated group entries"),
+        ] {
+            for key in ["required", "optional"] {
+                let message = format!(
+                    "message m {{ optional group m {outer} {{ {entries} {{
+                        {key} binary k (UTF8); optional int32 v; }} }} }}"
+                );
+                let there = if key == "required" { 2 } else { 3 };
+                let file = raw_levels(
+                    &message,
+                    &[
+                        (Bytes(&[b"a", b"b"]), &[there, there, 1, 0], &[0, 1, 0, 0]),
+                        (I32(&[1]), &[3, 2, 1, 0], &[0, 1, 0, 0]),
+                    ],
+                );
+                let map = map_of(DataType::String, DataType::Long);
+                assert_eq!(file.values(field("m", map)), ["{a: 1, b: null}", "{}", "null"]);
+            }
+        }
+        let file = raw_levels(
+            "message m { optional group m (MAP) { repeated group key_value {
+                optional binary k (UTF8); optional int32 v; } } }",
+            &[(Bytes(&[]), &[2], &[0]), (I32(&[1]), &[3], &[0])],
+        );
+        let error = file.error(field("m", map_of(DataType::String, DataType::Integer)));
+        assert!(error.message().starts_with("f: column m: "), "{error}");
+    }
+
+    #[test]
+    fn nested_lists_and_maps_are_converted_at_every_level() {
+        let file = raw_levels(
+            "message m { optional group m (MAP) { repeated group key_value {
+                required int32 key (INTEGER(8,true));
+                optional group value (LIST) { repeated group list {
+                    optional group element { optional int32 x (DATE); optional float y; } } } } } }",
+            &[
+                (I32(&[1, 2]), &[2, 2, 0], &[0, 1, 0]),
+                (I32(&[0, 1]), &[6, 5, 6, 2, 0], &[0, 2, 2, 1, 0]),
+                (F32(&[0.5]), &[5, 6, 5, 2, 0], &[0, 2, 2, 1, 0]),
+            ],
+        );
+        let element = [field("y", DataType::Double), field("x", DataType::TimestampNtz)];
+        let map = map_of(DataType::Short, array_of(structure(element)));
+        let epoch = "{y: null, x: 1970-01-01T00:00:00}";
+        let next = "{y: null, x: 1970-01-02T00:00:00}";
+        let expected = format!("{{1: [{epoch}, {{y: 0.5, x: null}}, {next}], 2: null}}");
+        assert_eq!(file.values(field("m", map)), [&expected, "null"]);
+    }
 }
