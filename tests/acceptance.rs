@@ -3,7 +3,7 @@
 //! `DELTA_ACCEPTANCE_ONLY` narrows them to names that contain it.
 mod common;
 
-use common::{Listing, acceptance_tables, engine, rows_of};
+use common::{Listing, engine, expected_tables, rows_of, text_of_panic};
 use delta_engine::{Error, Snapshot};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -43,29 +43,18 @@ const FILES_OTHER_THAN_THE_PEERS_SAY: [(&str, usize, &str); 2] = [
 
 #[test]
 fn every_table_reads_as_expected() {
-    let Some(root) = acceptance_tables() else { return };
-    let only = std::env::var("DELTA_ACCEPTANCE_ONLY").unwrap_or_default();
-    let entries = std::fs::read_dir(&root).expect("a directory");
-    let mut tables: Vec<_> = entries
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.join("expected.json").exists())
-        .filter(|path| path.to_str().is_some_and(|name| name.contains(&only)))
-        .collect();
-    tables.sort();
-
+    let Some(tables) = expected_tables() else { return };
     let mut counts = BTreeMap::<String, (usize, usize, usize)>::new();
     let mut report = String::new();
-    for path in tables {
-        let text = std::fs::read_to_string(path.join("expected.json")).expect("expected.json");
-        let expected: Value = serde_json::from_str(&text).expect("expected.json in JSON");
+    for entry in tables {
         let table = Table {
-            name: path.file_name().unwrap().to_str().unwrap().to_owned(),
-            root: path.join("table"),
+            root: entry.root(),
+            name: entry.name.clone(),
             failures: Vec::new(),
             refreshed: 0,
         };
-        let verdict = expected["verdict"].as_str().expect("a verdict").to_owned();
-        let (failures, refreshed) = table.failures(&verdict, &expected);
+        let verdict = entry.verdict().to_owned();
+        let (failures, refreshed) = table.failures(&verdict, &entry.expected);
         let count = counts.entry(verdict).or_default();
         count.0 += 1;
         count.1 += usize::from(!failures.is_empty());
@@ -96,9 +85,7 @@ impl Table {
     fn failures(mut self, verdict: &str, expected: &Value) -> (Vec<String>, usize) {
         let checked = catch_unwind(AssertUnwindSafe(|| self.check(verdict, expected)));
         if let Err(panic) = checked {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            self.fail(format!("panicked: {}", text.unwrap_or_default()));
+            self.fail(format!("panicked: {}", text_of_panic(&*panic)));
         }
         (self.failures, self.refreshed)
     }

@@ -3,7 +3,7 @@
 //!
 //! The declarations below repeat the few lines of the header that a listing
 //! needs; the numbers of the layout are those of `ffi-tests/layout.c`.
-use super::readers::{Listing, Outcome, Reader, drained};
+use super::readers::{Holds, Listing, Outcome, Reader, drained};
 use arrow::array::{RecordBatch, StructArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -21,6 +21,7 @@ const STATUS_END: c_int = 1;
 const ERROR_MESSAGE_SIZE: usize = 1024;
 const THREADS_NONE: i64 = -1;
 const SCAN_LAST_ACTION_WINS: u64 = 1;
+const SCAN_UNORDERED: u64 = 4;
 
 #[repr(C)]
 struct EngineOptions {
@@ -41,6 +42,9 @@ struct ScanOptions {
     window_units: u64,
     batch_rows: u64,
     flags: u64,
+    action_kinds: *const *const c_char,
+    action_kinds_len: usize,
+    row_limit: u64,
 }
 
 #[repr(C)]
@@ -54,7 +58,7 @@ const _: () = {
     assert!(size_of::<EngineOptions>() == 40);
     assert!(offset_of!(EngineOptions, threads) == 8);
     assert!(offset_of!(EngineOptions, window_bytes) == 16);
-    assert!(size_of::<ScanOptions>() == 64);
+    assert!(size_of::<ScanOptions>() == 88);
     assert!(offset_of!(ScanOptions, columns) == 8);
     assert!(offset_of!(ScanOptions, columns_len) == 16);
     assert!(offset_of!(ScanOptions, threads) == 24);
@@ -62,6 +66,7 @@ const _: () = {
     assert!(offset_of!(ScanOptions, window_units) == 40);
     assert!(offset_of!(ScanOptions, batch_rows) == 48);
     assert!(offset_of!(ScanOptions, flags) == 56);
+    assert!(offset_of!(ScanOptions, row_limit) == 80);
     assert!(size_of::<CError>() == 1028);
     assert!(offset_of!(CError, message) == 4);
 };
@@ -95,6 +100,7 @@ unsafe extern "C" {
     ) -> c_int;
     fn engine_scan_free(scan: Raw);
     fn engine_scan_files(scan: Raw, out: *mut Raw, error: *mut CError) -> c_int;
+    fn engine_scan_rows(scan: Raw, out: *mut Raw, error: *mut CError) -> c_int;
     fn engine_stream_schema(stream: Raw, out: *mut FFI_ArrowSchema, error: *mut CError) -> c_int;
     fn engine_next_batch(stream: Raw, out: *mut FFI_ArrowArray, error: *mut CError) -> c_int;
     fn engine_stream_export(
@@ -203,6 +209,9 @@ fn start(listing: &Listing, engine_threads: i64, scan_threads: i64) -> Result<St
     let names: Option<Vec<_>> =
         names.as_ref().map(|names| names.iter().map(|name| name.as_ptr()).collect());
     assert_ne!(listing.batch_rows, Some(0), "no rows are the default in C");
+    assert_ne!(listing.limit, Some(0), "all rows are the default in C");
+    let last_action_wins = if listing.last_action_wins { SCAN_LAST_ACTION_WINS } else { 0 };
+    let unordered = if listing.unordered { SCAN_UNORDERED } else { 0 };
     let options = ScanOptions {
         struct_size: size_of::<ScanOptions>(),
         columns: names.as_ref().map_or(null(), |names| names.as_ptr()),
@@ -211,16 +220,21 @@ fn start(listing: &Listing, engine_threads: i64, scan_threads: i64) -> Result<St
         window_bytes: 0,
         window_units: 2,
         batch_rows: listing.batch_rows.unwrap_or(0) as u64,
-        flags: if listing.last_action_wins { SCAN_LAST_ACTION_WINS } else { 0 },
+        flags: last_action_wins | unordered,
+        action_kinds: null(),
+        action_kinds_len: 0,
+        row_limit: listing.limit.unwrap_or(0),
     };
     let scan = Handle::new(engine_scan_free, |out, error| {
         // SAFETY: a handle, options that say their size and whose names live
         // longer than the call, and two out parameters.
         unsafe { engine_scan_new(snapshot.raw, &options, out, error) }
     })?;
-    let stream = Handle::new(engine_stream_free, |out, error| {
+    let stream = Handle::new(engine_stream_free, |out, error| match listing.holds {
         // SAFETY: a handle and two out parameters.
-        unsafe { engine_scan_files(scan.raw, out, error) }
+        Holds::Files => unsafe { engine_scan_files(scan.raw, out, error) },
+        // SAFETY: as above.
+        Holds::Rows => unsafe { engine_scan_rows(scan.raw, out, error) },
     })?;
     Ok(Stream(stream))
 }

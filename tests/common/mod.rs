@@ -12,6 +12,8 @@ mod history;
 mod oracle;
 mod readers;
 mod table;
+mod tables;
+mod types;
 mod values;
 mod watched;
 
@@ -22,6 +24,8 @@ pub use history::{random_beginning, random_checkpoint, random_commit};
 pub use oracle::{Key, State, key_of_row, reconcile, reconcile_range};
 pub use readers::{Listing, Outcome, Reader, engine, every_reader, few_readers};
 pub use table::TestTable;
+pub use tables::{AcceptanceTable, expected_tables, text_of_panic};
+pub use types::{EVERY_TYPE, every_type, lines_of_every_type, rows_of_every_type};
 pub use values::{canonical, data_lines_of, rows_of, sorted_by_path};
 pub use watched::{Listening, Record, Watched};
 

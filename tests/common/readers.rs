@@ -1,6 +1,6 @@
-//! One corpus, every reader: each listing is read serially, which is the
-//! oracle, and then by every other reader, and all must agree on every batch
-//! and every error.
+//! One corpus, every reader: each listing, of a table's files or of its rows, is
+//! read serially, which is the oracle, and then by every other reader, and all must
+//! agree on every batch and every error.
 use super::c_readers::{ArrowStream, CStream};
 use super::values::{rows_of, sorted_by_path};
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -12,14 +12,26 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
+/// What a stream's rows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// Live files.
+    Files,
+    /// The table's data.
+    Rows,
+}
+
 /// Which table, which version, which columns.
 #[derive(Clone, Debug)]
 pub struct Listing {
+    pub(super) holds: Holds,
     pub(super) table: PathBuf,
     pub(super) version: Option<u64>,
     pub(super) columns: Option<Vec<String>>,
     pub(super) batch_rows: Option<usize>,
     pub(super) last_action_wins: bool,
+    pub(super) unordered: bool,
+    pub(super) limit: Option<u64>,
     few_readers: bool,
 }
 
@@ -81,16 +93,44 @@ pub fn few_readers() -> Vec<Box<dyn Reader>> {
     ]
 }
 
+/// The readers of rows but the serial one.
+pub fn row_readers() -> Vec<Box<dyn Reader>> {
+    vec![
+        Box::new(RustIterator { threads: 1, units: None, bytes: None }),
+        Box::new(RustIterator { threads: 2, units: Some(1), bytes: Some(1) }),
+        Box::new(RustIterator { threads: 2, units: None, bytes: None }),
+        Box::new(CStream { threads: 0 }),
+        Box::new(CStream { threads: 2 }),
+        Box::new(ArrowStream { threads: 2 }),
+    ]
+}
+
+/// The same for the tables that are big.
+pub fn few_row_readers() -> Vec<Box<dyn Reader>> {
+    vec![
+        Box::new(RustIterator { threads: 2, units: Some(1), bytes: Some(1) }),
+        Box::new(CStream { threads: 2 }),
+    ]
+}
+
 impl Listing {
     pub fn of(table: &Path) -> Self {
         Listing {
+            holds: Holds::Files,
             table: table.to_owned(),
             version: None,
             columns: None,
             batch_rows: None,
             last_action_wins: false,
+            unordered: false,
+            limit: None,
             few_readers: false,
         }
+    }
+
+    /// The rows of the table's data in place of its files.
+    pub fn of_rows(table: &Path) -> Self {
+        Listing { holds: Holds::Rows, ..Listing::of(table) }
     }
 
     pub fn at(mut self, version: u64) -> Self {
@@ -113,6 +153,18 @@ impl Listing {
         self
     }
 
+    /// Of rows: in whichever order they come, which readers do not agree on.
+    pub fn unordered(mut self) -> Self {
+        self.unordered = true;
+        self
+    }
+
+    /// Of rows: so many at the most.
+    pub fn limit(mut self, rows: u64) -> Self {
+        self.limit = Some(rows);
+        self
+    }
+
     /// By [`few_readers`] only.
     pub fn with_few_readers(mut self) -> Self {
         self.few_readers = true;
@@ -123,7 +175,12 @@ impl Listing {
     #[track_caller]
     pub fn outcome(&self) -> Outcome {
         let expected = self.serial_outcome();
-        let readers = if self.few_readers { few_readers() } else { every_reader() };
+        let readers = match (self.holds, self.few_readers) {
+            (Holds::Files, true) => few_readers(),
+            (Holds::Files, false) => every_reader(),
+            (Holds::Rows, true) => few_row_readers(),
+            (Holds::Rows, false) => row_readers(),
+        };
         for reader in readers {
             let found = reader.read(self);
             expected.assert_same(&found, &*reader, &self.table);
@@ -131,9 +188,14 @@ impl Listing {
         expected
     }
 
+    /// What the iterator saw with so many workers.
+    pub fn outcome_with(&self, threads: usize) -> Outcome {
+        RustIterator { threads, units: None, bytes: None }.read(self)
+    }
+
     /// What the serial reader saw.
     pub fn serial_outcome(&self) -> Outcome {
-        RustIterator { threads: 0, units: None, bytes: None }.read(self)
+        self.outcome_with(0)
     }
 
     /// The batches of a whole listing, by every reader.
@@ -198,7 +260,18 @@ impl Listing {
         if self.last_action_wins {
             scan = scan.last_action_wins();
         }
-        scan.files()
+        match self.holds {
+            Holds::Files => scan.files(),
+            Holds::Rows => {
+                if self.unordered {
+                    scan = scan.unordered();
+                }
+                if let Some(rows) = self.limit {
+                    scan = scan.limit(rows);
+                }
+                scan.rows()
+            }
+        }
     }
 }
 

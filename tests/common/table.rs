@@ -372,6 +372,14 @@ impl TestTable {
         self.listing().columns(columns).rows()
     }
 
+    /// The table's rows, in the form of [`data_lines_of`](super::data_lines_of) and
+    /// in order, by every reader.
+    #[track_caller]
+    pub fn data(&self) -> Vec<String> {
+        let batches = Listing::of_rows(&self.root()).batches();
+        super::data_lines_of(&batches.unwrap_or_else(|error| panic!("{error}")))
+    }
+
     /// The newest version, opened with no workers.
     #[track_caller]
     pub fn snapshot(&self) -> Snapshot {
