@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use delta_engine::FILE_COLUMNS;
+use delta_engine::{FILE_COLUMNS, Scan};
 
 use crate::Failure;
 use crate::output::{Holds, Output};
@@ -24,31 +24,45 @@ pub(crate) struct Arguments {
     )]
     columns: Vec<String>,
 
-    /// Where one commit adds and removes the same file, which the protocol
-    /// forbids, let its last action win
-    #[arg(long)]
-    last_action_wins: bool,
-
-    /// Where the list is not what the table's own counts say, warn instead of
-    /// failing
-    #[arg(long)]
-    disagreements_warn: bool,
+    #[command(flatten)]
+    leniency: Leniency,
 
     #[command(flatten)]
     output: Output,
 }
 
-/// Lists what `arguments` ask for; `started` is when the program did.
-pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<(), Failure> {
-    let Arguments { version, columns, output, .. } = arguments;
-    output.print(Holds::Files, version.table.name(), started, |engine| {
-        let mut scan = output.scan(version.open(engine)?.scan(), columns);
-        if arguments.last_action_wins {
+/// What of a log is no error when it is asked for.
+#[derive(Args)]
+pub(crate) struct Leniency {
+    /// Where one commit adds and removes the same file, which the protocol
+    /// forbids, let its last action win
+    #[arg(long)]
+    last_action_wins: bool,
+
+    /// Where the live files are not what the table's own counts say, warn instead
+    /// of failing
+    #[arg(long)]
+    disagreements_warn: bool,
+}
+
+impl Leniency {
+    /// `scan` with what was asked for.
+    pub(crate) fn of(&self, mut scan: Scan) -> Scan {
+        if self.last_action_wins {
             scan = scan.last_action_wins();
         }
-        if arguments.disagreements_warn {
+        if self.disagreements_warn {
             scan = scan.disagreements_warn();
         }
-        Ok(scan.files()?)
+        scan
+    }
+}
+
+/// Lists what `arguments` ask for; `started` is when the program did.
+pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<(), Failure> {
+    let Arguments { version, columns, leniency, output } = arguments;
+    output.print(Holds::Files, version.table.name(), started, |engine| {
+        let scan = output.scan(version.open(engine)?.scan(), columns);
+        Ok(leniency.of(scan).files()?)
     })
 }

@@ -14,6 +14,7 @@ mod files;
 mod log_shapes;
 mod output;
 mod recording;
+mod rows;
 mod sink;
 mod summary;
 mod table;
@@ -42,6 +43,8 @@ struct Arguments {
 enum Command {
     /// Lists the live files of a table
     Files(files::Arguments),
+    /// Prints the rows of a table
+    Rows(rows::Arguments),
     /// Prints what became of a table's files between two versions
     Changes(commits::Changes),
     /// Prints the actions of a range of commits, the oldest first
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let outcome = match Arguments::parse().command {
         Command::Files(arguments) => files::run(&arguments, started),
+        Command::Rows(arguments) => rows::run(&arguments, started),
         Command::Changes(arguments) => commits::changes(&arguments, started),
         Command::Actions(arguments) => commits::actions(&arguments, started),
         Command::History(arguments) => commits::history(&arguments, started),

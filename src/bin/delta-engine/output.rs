@@ -126,7 +126,8 @@ impl Output {
         Ok(())
     }
 
-    fn engine(&self, recording: Option<&Recording>) -> Result<Engine, Failure> {
+    /// An engine with what was asked for.
+    pub(crate) fn engine(&self, recording: Option<&Recording>) -> Result<Engine, Failure> {
         let mut builder = table::engine();
         if let Some(threads) = self.threads {
             builder = builder.threads(threads);

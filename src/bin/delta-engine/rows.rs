@@ -1,0 +1,105 @@
+//! `rows`: the data of a table.
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::Failure;
+use crate::files::Leniency;
+use crate::output::{Holds, Output};
+use crate::table::Version;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    version: Version,
+
+    /// The columns to read, in this order, and fields within them: id,address.city.
+    /// Backticks stand about a name with a dot or a comma [default: all of the
+    /// table's]
+    #[arg(long, value_name = "A,B.C", value_parser = paths)]
+    columns: Option<Paths>,
+
+    /// So many rows at the most
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+
+    /// Print rows as they are decoded, in no order
+    #[arg(long)]
+    unordered: bool,
+
+    /// Print only how many rows there are, as the log tells
+    #[arg(long, conflicts_with_all = ["columns", "limit", "unordered", "outside_root", "format",
+                                      "output", "summary", "trace", "timeline"])]
+    count: bool,
+
+    /// Read data files and deletion vectors that lie outside the table's folder
+    /// too, as those of a shallow clone do
+    #[arg(long)]
+    outside_root: bool,
+
+    #[command(flatten)]
+    leniency: Leniency,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Prints what `arguments` ask for; `started` is when the program did.
+pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<(), Failure> {
+    let Arguments { version, output, .. } = arguments;
+    let columns = arguments.columns.as_ref().map_or(&[][..], |paths| &paths.0);
+    if arguments.count {
+        let snapshot = version.open(&output.engine(None)?)?;
+        let rows = arguments.leniency.of(snapshot.scan()).count()?;
+        return writeln!(io::stdout(), "{rows}").map_err(Failure::of_output);
+    }
+    output.print(Holds::Rows, version.table.name(), started, |engine| {
+        let scan = output.scan(version.open(engine)?.scan(), columns);
+        let mut scan = arguments.leniency.of(scan);
+        if let Some(rows) = arguments.limit {
+            scan = scan.limit(rows);
+        }
+        if arguments.unordered {
+            scan = scan.unordered();
+        }
+        if arguments.outside_root {
+            scan = scan.reads_outside_root();
+        }
+        Ok(scan.rows()?)
+    })
+}
+
+/// Paths of columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Paths(Vec<String>);
+
+/// The paths between commas that stand in no backticks.
+fn paths(text: &str) -> Result<Paths, String> {
+    let mut is_quoted = false;
+    let paths = text.split(|c| {
+        is_quoted ^= c == '`';
+        c == ',' && !is_quoted
+    });
+    let paths: Vec<_> = paths.map(str::to_owned).collect();
+    match is_quoted {
+        true => Err("a backtick has no other one".to_owned()),
+        false => Ok(Paths(paths)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_within_backticks_are_part_of_a_name() {
+        let of = |text| paths(text).map(|paths| paths.0);
+        assert_eq!(of("id"), Ok(vec!["id".to_owned()]));
+        let two = vec!["a.b".to_owned(), "`x,y`.`.`".to_owned()];
+        assert_eq!(of("a.b,`x,y`.`.`"), Ok(two));
+        assert_eq!(of("`a``,`,b"), Ok(vec!["`a``,`".to_owned(), "b".to_owned()]));
+        assert!(of("`a,b").is_err());
+    }
+}

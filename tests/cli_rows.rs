@@ -1,0 +1,216 @@
+//! `delta-engine rows`, run as a person runs it.
+mod common;
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::ipc::reader::StreamReader;
+use bytes::Bytes;
+use common::{
+    EVERY_TYPE, TestTable, canonical, every_type, expected_tables, lines_of_every_type, metadata,
+    protocol, rows_of_every_type,
+};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
+fn run(table: &TestTable, arguments: &[&str]) -> Output {
+    run_on(table.root().to_str().unwrap(), arguments)
+}
+
+fn run_on(table: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_delta-engine"));
+    command.arg("rows").arg(table).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+#[track_caller]
+fn stdout_of(output: Output) -> Vec<u8> {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[track_caller]
+fn text_of(table: &TestTable, arguments: &[&str]) -> String {
+    String::from_utf8(stdout_of(run(table, arguments))).unwrap()
+}
+
+#[track_caller]
+fn lines_of(table: &TestTable, arguments: &[&str]) -> Vec<String> {
+    let arguments = [arguments, &["--format", "jsonl"]].concat();
+    text_of(table, &arguments).lines().map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn assert_fails(output: &Output, says: &str) {
+    let line = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    assert!(line.contains(says) && line.lines().count() == 1, "{line}");
+}
+
+#[test]
+fn jsonl_has_every_value_exactly() {
+    let lines = lines_of(&every_type(), &[]);
+    let first = lines_of_every_type();
+    let second = [first[0], first[2]].map(|line| line.replace("\"part\":0}", "\"part\":1}"));
+    let mut expected = first.map(str::to_owned).to_vec();
+    expected.extend(second);
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn csv_has_iso_dates_and_json_for_what_is_nested() {
+    let columns = "string,long,float,date,timestamp,timestamp_ntz,decimal,struct,list,map";
+    let text = text_of(&every_type(), &["--format", "csv", "--columns", columns, "--limit", "3"]);
+    let expected = [
+        columns,
+        "\"ü\"\"\\",
+        concat!(
+            ",\",4,0.1,2024-02-29,2024-06-01T00:00:00.000001Z,1969-12-31T23:59:59.999999,1.500,",
+            r#""{""a"":1,""b"":""x""}","[1,null]","{""k"":1,""j"":null}""#,
+        ),
+        concat!(
+            "\"\",-9223372036854775808,NaN,1900-03-01,1969-12-31T23:59:59.999999Z,",
+            "3000-01-01T00:00:00.000000,-99999999999999999.999,",
+            r#""{""a"":null,""b"":null}",[],{}"#,
+        ),
+        ",,,,,,,,,",
+    ];
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn arrow_and_parquet_hold_the_same_rows() {
+    let table = every_type();
+    let columns = ["--columns", &EVERY_TYPE.join(",")];
+    let bytes = |format| stdout_of(run(&table, &[&columns[..], &["--format", format]].concat()));
+    let whole = |batches: Vec<RecordBatch>| {
+        concat_batches(&batches[0].schema(), &batches).expect("batches of one schema")
+    };
+    let stream = Bytes::from(bytes("arrow"));
+    let stream = StreamReader::try_new(&stream[..], None).unwrap();
+    let arrow = whole(stream.map(Result::unwrap).collect());
+    let file = ParquetRecordBatchReader::try_new(Bytes::from(bytes("parquet")), 1024).unwrap();
+    let parquet = whole(file.map(Result::unwrap).collect());
+    assert_eq!(arrow, parquet);
+
+    let written = rows_of_every_type();
+    assert_eq!(arrow.num_rows(), 5);
+    for (name, column) in written.schema().fields().iter().zip(written.columns()) {
+        let found = arrow.column_by_name(name.name()).unwrap().slice(0, 3);
+        assert_eq!(found.to_data(), column.to_data(), "{name}");
+    }
+}
+
+#[test]
+fn a_person_gets_a_table() {
+    let text = text_of(&every_type(), &["--columns", "long,date,struct.b,part", "--limit", "2"]);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 4, "{text}");
+    assert!(lines[2].contains("2024-02-29") && lines[2].contains(r#"{"b":"x"}"#), "{text}");
+}
+
+#[test]
+fn columns_are_paths_in_the_order_they_are_asked_for() {
+    let lines = lines_of(&every_type(), &["--columns", "part,`struct`.b,long", "--limit", "1"]);
+    assert_eq!(lines, [r#"{"part":0,"struct":{"b":"x"},"long":4}"#]);
+    assert_fails(&run(&every_type(), &["--columns", "color"]), "color");
+    let output = run(&every_type(), &["--columns", "`long"]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn rows_are_limited_unordered_and_counted() {
+    let table = every_type();
+    let all = lines_of(&table, &[]);
+    assert_eq!(lines_of(&table, &["--limit", "4"]), all[..4]);
+    assert_eq!(lines_of(&table, &["--limit", "0"]).len(), 0);
+    let mut unordered = lines_of(&table, &["--unordered", "--threads", "2"]);
+    unordered.sort();
+    let mut sorted = all.clone();
+    sorted.sort();
+    assert_eq!(unordered, sorted);
+    assert_eq!(lines_of(&table, &["--threads", "0", "--batch-rows", "1"]), all);
+    assert_eq!(text_of(&table, &["--count"]), "5\n");
+    assert_eq!(run(&table, &["--count", "--limit", "1"]).status.code(), Some(2));
+}
+
+#[test]
+fn an_older_version_has_the_rows_it_had() {
+    let table = every_type();
+    let batch = rows_of_every_type();
+    let more = table.data_file("part=2/c.parquet", &batch).partition("part", Some("2"));
+    let table = table.commit([more]);
+    assert_eq!(lines_of(&table, &["--version", "0"]).len(), 5);
+    assert_eq!(lines_of(&table, &[]).len(), 8);
+    assert_eq!(text_of(&table, &["--count", "--version", "0"]), "5\n");
+}
+
+#[test]
+fn the_summary_counts_rows_and_the_bytes_that_were_read() {
+    let output = run(&every_type(), &["--format", "none", "--summary"]);
+    let says = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<_> = says.lines().collect();
+    assert_eq!(lines[0], "rows          5");
+    assert!(lines[1].starts_with("read          ") && lines[1].ends_with("KiB"), "{says}");
+}
+
+#[test]
+fn a_data_file_that_is_gone_is_an_error_in_every_format() {
+    let table = every_type().delete_file("part=1/b b.parquet");
+    for format in ["table", "jsonl", "csv", "arrow", "parquet", "none"] {
+        let output = run(&table, &["--format", format]);
+        assert_fails(&output, "part=1/b");
+        if format == "parquet" {
+            assert!(ParquetRecordBatchReader::try_new(Bytes::from(output.stdout), 1).is_err());
+        }
+    }
+    let file = table.outside().join("rows.csv");
+    let output = run(&table, &["--format", "csv", "--output", file.to_str().unwrap()]);
+    assert_fails(&output, "part=1/b");
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_table_of_no_rows_has_a_header() {
+    let table = TestTable::new().commit([protocol(1, 2), metadata("id long, name string")]);
+    assert_eq!(text_of(&table, &["--format", "csv"]), "id,name\n");
+    assert_eq!(text_of(&table, &[]), "id  name\n--  ----\n");
+    assert_eq!(text_of(&table, &["--format", "jsonl"]), "");
+    assert_eq!(text_of(&table, &["--count"]), "0\n");
+}
+
+#[test]
+fn a_file_outside_the_table_is_read_when_that_is_asked_for() {
+    let table = every_type();
+    let outside = table.outside().join("a.parquet");
+    fs::rename(table.root().join("part=0/a.parquet"), &outside).unwrap();
+    let path = format!("file://{}", outside.display());
+    let [metadata, protocol] = ["metaData", "protocol"].map(|name| {
+        let state = table.state();
+        let mut actions = state.table_actions().into_iter();
+        actions.find(|action| action.name() == Some(name)).unwrap()
+    });
+    let clone = TestTable::new();
+    let add = table.state().adds.into_values().find(|add| add.path() == "part=0/a.parquet");
+    let clone = clone.commit([protocol, metadata, add.unwrap().with("path", path)]);
+    assert_fails(&run(&clone, &[]), "reads_outside_root");
+    assert_eq!(lines_of(&clone, &["--outside-root"]), lines_of_every_type());
+}
+
+#[test]
+fn the_lines_of_tables_that_others_wrote_are_those_expected() {
+    let Some(tables) = expected_tables() else { return };
+    let mut compared = 0;
+    for table in tables.iter().filter(|table| table.verdict() == "read") {
+        let Ok(text) = fs::read_to_string(table.directory.join("rows.jsonl")) else { continue };
+        let mut expected: Vec<_> = text.lines().map(canonical).collect();
+        let output = run_on(table.root().to_str().unwrap(), &["--format", "jsonl"]);
+        let found = String::from_utf8(stdout_of(output)).unwrap();
+        let mut found: Vec<_> = found.lines().map(canonical).collect();
+        expected.sort();
+        found.sort();
+        assert!(found == expected, "{}", table.name);
+        compared += found.len();
+    }
+    println!("{compared} rows were compared");
+}
