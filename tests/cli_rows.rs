@@ -198,6 +198,17 @@ fn a_file_outside_the_table_is_read_when_that_is_asked_for() {
 }
 
 #[test]
+fn the_demo_makes_a_table_with_rows_and_shows_them() {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_delta-engine"));
+    let output = demo.args(["demo", "--rows", "2000"]).output().unwrap();
+    let text = String::from_utf8(stdout_of(output)).unwrap();
+    assert!(text.contains("10 data files of 2,000 rows together"), "{text}");
+    assert!(text.lines().any(|line| line.starts_with(r#"{"id":"#)), "{text}");
+    let count = text.lines().filter_map(|line| line.parse::<u64>().ok()).next();
+    assert!(count.is_some_and(|rows| (1_700..1_900).contains(&rows)), "{text}");
+}
+
+#[test]
 fn the_lines_of_tables_that_others_wrote_are_those_expected() {
     let Some(tables) = expected_tables() else { return };
     let mut compared = 0;

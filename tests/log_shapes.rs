@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
 use delta_engine::{Engine, Snapshot};
+use log_shapes::rows::{self, DATA_TABLES, DataTable};
 use log_shapes::{SHAPES, Shape, Table};
 
 fn made(table: Table) -> (tempfile::TempDir, Snapshot) {
@@ -125,4 +126,36 @@ fn deletion_vectors_are_in_the_checkpoint_and_replaced_by_commits() {
     }
     // 300 to begin with; of the ten that commits update, some had none.
     assert!((300..=310).contains(&with), "{with}");
+}
+
+/// So many rows that one container of a vector is an array and another a bitmap.
+#[test]
+fn a_data_table_has_all_rows_but_those_its_vectors_delete() {
+    let table = DataTable { files: 2, rows_a_file: 70_000, ..DATA_TABLES[1] };
+    let folder = tempfile::tempdir().unwrap();
+    table.write(folder.path()).unwrap();
+    let engine = Engine::builder().threads(2).build().unwrap();
+    let snapshot = engine.snapshot(folder.path().to_str().unwrap()).unwrap();
+    let mut ids = Vec::new();
+    for batch in snapshot.scan().rows().unwrap() {
+        let batch = batch.unwrap();
+        assert_eq!(batch.num_columns(), rows::COLUMNS.len());
+        ids.extend_from_slice(batch.column(0).as_primitive::<Int64Type>().values());
+    }
+    let deleted: std::collections::HashSet<i64> = (0..2)
+        .flat_map(|file| table.deleted(file).into_iter().map(move |row| (file, row)))
+        .map(|(file, row)| file as i64 * 70_000 + i64::from(row))
+        .collect();
+    assert!((13_000..15_000).contains(&deleted.len()), "{}", deleted.len());
+    ids.sort_unstable();
+    assert!(ids.into_iter().eq((0..140_000).filter(|id| !deleted.contains(id))));
+}
+
+#[test]
+fn a_table_is_scaled_by_its_rows_or_by_its_files() {
+    for table in DATA_TABLES {
+        let small = DataTable::named(table.name).unwrap().scaled(0.01);
+        assert_eq!(small.rows(), table.rows() / 100, "{}", table.name);
+        assert!(small.files == table.files || small.rows_a_file == table.rows_a_file);
+    }
 }

@@ -289,13 +289,18 @@ impl Vector {
     /// `pathOrInlineDv` of storage type `u`: a UUID in Base85, as the protocol's
     /// "Derived Fields" has it.
     pub(super) fn push_id(&self, out: &mut Vec<u8>) {
-        const DIGITS: &[u8; 85] =
-            b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
-        for half in [self.id.0, self.id.1] {
-            for word in [half >> 32, half & 0xffff_ffff] {
-                for place in [85 * 85 * 85 * 85, 85 * 85 * 85, 85 * 85, 85, 1] {
-                    out.push(DIGITS[(word / place % 85) as usize]);
-                }
+        push_base85(self.id, out);
+    }
+}
+
+/// The 16 bytes of a UUID in the Base85 of ZeroMQ.
+pub(super) fn push_base85(id: (u64, u64), out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 85] =
+        b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+    for half in [id.0, id.1] {
+        for word in [half >> 32, half & 0xffff_ffff] {
+            for place in [85 * 85 * 85 * 85, 85 * 85 * 85, 85 * 85, 85, 1] {
+                out.push(DIGITS[(word / place % 85) as usize]);
             }
         }
     }
@@ -319,7 +324,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 

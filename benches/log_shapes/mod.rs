@@ -1,7 +1,8 @@
 //! Makes the logs of Delta tables, each by the name of its shape, a number of
 //! files and a seed. The benches, the tests and `delta-engine demo` use it.
 //!
-//! Only the log is made: a listing opens no data file. Every name and number in
+//! Only the log is made, because a listing opens no data file; tables that have
+//! data are those of [`rows`]. Every name and number in
 //! it follows from the seed, so two runs make the same bytes. File `n` of a
 //! table is a function of `n` alone, and what a commit adds or removes is a range
 //! of such numbers; so nothing is remembered, and the number of live files is
@@ -16,6 +17,7 @@
 mod checkpoint;
 mod commit;
 mod data_file;
+pub(crate) mod rows;
 
 use std::fs;
 use std::ops::Range;
@@ -192,6 +194,23 @@ fn share(total: u64, i: u64, n: u64) -> Range<u64> {
     at(i)..at(i + 1)
 }
 
+/// The table `name` in `folder`. It is made now if it is not there.
+fn kept(folder: &Path, name: &str, write: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let root = folder.join(name);
+    if !root.exists() {
+        // Under another name first: a table that was interrupted is none.
+        let unfinished = folder.join(format!("{name}.unfinished"));
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished)?;
+        }
+        let started = Instant::now();
+        write(&unfinished)?;
+        fs::rename(&unfinished, &root)?;
+        eprintln!("made {} in {:.1} s", root.display(), started.elapsed().as_secs_f64());
+    }
+    Ok(root)
+}
+
 impl Table {
     /// The commits that a reader of the newest version needs.
     pub(crate) fn commits(&self) -> u64 {
@@ -245,19 +264,7 @@ impl Table {
     /// The table's own folder in `folder`. It is made now if it is not there.
     pub(crate) fn kept_in(&self, folder: &Path) -> Result<PathBuf> {
         let name = format!("{}-{}-{:x}-{EDITION}", self.shape.name, self.files, self.seed);
-        let root = folder.join(&name);
-        if !root.exists() {
-            // Under another name first: a table that was interrupted is none.
-            let unfinished = folder.join(format!("{name}.unfinished"));
-            if unfinished.exists() {
-                fs::remove_dir_all(&unfinished)?;
-            }
-            let started = Instant::now();
-            self.write(&unfinished)?;
-            fs::rename(&unfinished, &root)?;
-            eprintln!("made {} in {:.1} s", root.display(), started.elapsed().as_secs_f64());
-        }
-        Ok(root)
+        kept(folder, &name, |root| self.write(root).map(drop))
     }
 
     /// Writes the log below `root`, which is new or empty.

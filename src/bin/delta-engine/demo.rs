@@ -3,7 +3,8 @@
 //! The table is the log of a busy event table just after a checkpoint, or of
 //! another shape that the benches know: every name and number in it follows from
 //! a seed, so two demos list the same. Its data files do not exist, because
-//! listing a table never opens them. The commands run as processes of their own,
+//! listing a table never opens them; a smaller table has them when it is asked for
+//! by its number of rows. The commands run as processes of their own,
 //! so that what they report is theirs.
 
 use std::io::{self, BufRead, BufReader, Write as _};
@@ -16,6 +17,7 @@ use clap::builder::PossibleValuesParser;
 use indicatif::{BinaryBytes, HumanCount};
 
 use crate::Failure;
+use crate::log_shapes::rows::DataTable;
 use crate::log_shapes::{SHAPES, Shape};
 
 /// What is made when nothing is asked for: the shape, and its files.
@@ -36,6 +38,12 @@ pub(crate) struct Arguments {
           value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     files: Option<u64>,
 
+    /// Instead, a table that has data: so many rows in ten files, a tenth of them
+    /// deleted by deletion vectors
+    #[arg(long, value_name = "N", conflicts_with_all = ["shape", "files"],
+          value_parser = clap::value_parser!(u64).range(10..=100_000_000))]
+    rows: Option<u64>,
+
     /// Make the table in this new or empty folder, and keep it
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -43,11 +51,6 @@ pub(crate) struct Arguments {
 
 /// Makes the table, and shows it.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let name = arguments.shape.as_deref().unwrap_or(SHAPE);
-    let shape = Shape::named(name).ok_or_else(|| Failure::said(format!("no shape {name}")))?;
-    let default = if arguments.shape.is_some() { shape.files } else { FILES };
-    let table = shape.table(arguments.files.unwrap_or(default));
-
     // Dropped, and so removed, at the end: also when a command fails.
     let mut temporary = None;
     let root = match &arguments.keep {
@@ -59,9 +62,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     };
 
+    match arguments.rows {
+        Some(rows) => demonstrate_rows(&root, rows)?,
+        None => demonstrate_files(&root, arguments)?,
+    }
+
+    match temporary {
+        Some(folder) => {
+            folder.close().map_err(Failure::said)?;
+            say(format_args!("\nremoved it; --keep DIR keeps it"))
+        }
+        None => say(format_args!("\nkept it in {}", root.display())),
+    }
+}
+
+/// A table whose log is big, and that has no data.
+fn demonstrate_files(root: &Path, arguments: &Arguments) -> Result<(), Failure> {
+    let name = arguments.shape.as_deref().unwrap_or(SHAPE);
+    let shape = Shape::named(name).ok_or_else(|| Failure::said(format!("no shape {name}")))?;
+    let default = if arguments.shape.is_some() { shape.files } else { FILES };
+    let table = shape.table(arguments.files.unwrap_or(default));
+
     let started = Instant::now();
     let made = table
-        .write(&root)
+        .write(root)
         .map_err(|e| Failure::said(format!("cannot make a table in {}: {e}", root.display())))?;
     let seconds = started.elapsed().as_secs_f64();
     say(format_args!("made {} in {seconds:.1} s", root.display()))?;
@@ -85,18 +109,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         live = HumanCount(table.live_files()),
     ))?;
 
-    show(&root, &["snapshot"], usize::MAX)?;
+    show(root, &["snapshot"], usize::MAX)?;
     let few = ["files", "--columns", "path,size,modification_time,num_records"];
-    show(&root, &few, 5)?;
-    show(&root, &["files", "--format", "none", "--summary"], usize::MAX)?;
+    show(root, &few, 5)?;
+    show(root, &["files", "--format", "none", "--summary"], usize::MAX)
+}
 
-    match temporary {
-        Some(folder) => {
-            folder.close().map_err(Failure::said)?;
-            say(format_args!("\nremoved it; --keep DIR keeps it"))
-        }
-        None => say(format_args!("\nkept it in {}", root.display())),
-    }
+/// A table with data.
+fn demonstrate_rows(root: &Path, rows: u64) -> Result<(), Failure> {
+    const FILES: u64 = 10;
+    let table =
+        DataTable { name: "demo", files: FILES, rows_a_file: rows / FILES, has_vectors: true };
+    let started = Instant::now();
+    let bytes = table
+        .write(root)
+        .map_err(|e| Failure::said(format!("cannot make a table in {}: {e}", root.display())))?;
+    let seconds = started.elapsed().as_secs_f64();
+    say(format_args!(
+        "made {} in {seconds:.1} s\n  {FILES} data files of {} rows together, {}",
+        root.display(),
+        HumanCount(table.rows()),
+        BinaryBytes(bytes),
+    ))?;
+    show(root, &["files", "--columns", "path,size,num_records,deletion_vector"], 5)?;
+    show(root, &["rows", "--columns", "id,customer,price,day,status", "--limit", "5"], usize::MAX)?;
+    show(root, &["rows", "--limit", "2", "--format", "jsonl"], usize::MAX)?;
+    show(root, &["rows", "--count"], usize::MAX)?;
+    show(root, &["rows", "--format", "none", "--summary"], usize::MAX)
 }
 
 fn say(line: std::fmt::Arguments<'_>) -> Result<(), Failure> {
