@@ -9,13 +9,16 @@
 //! it does (the decoder would skip over such a page for ever), and whether it
 //! has the rows that the offset index says.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection};
 use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
-use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
+use parquet::basic::{Compression, ConvertedType, LogicalType, Type as PhysicalType};
 use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
@@ -26,6 +29,7 @@ use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 use super::levels::{PageRows, rows_of};
 use super::{Batches, Chunks, ParquetFile, Walk};
 use crate::error::Result;
+use crate::memory::Memory;
 
 /// A page may be as large as its column chunk is said to be, and no writer is
 /// blamed for a smaller one than this.
@@ -102,8 +106,12 @@ impl ParquetFile {
         row_group: usize,
         selection: Option<RowSelection>,
         batch_rows: usize,
+        memory: &Memory,
+        shared: Option<&Arc<GroupPages>>,
     ) -> Result<Batches> {
-        let group = Group { file: self, row_group };
+        let mut group =
+            Group { file: self, row_group, chunks: self.chunks.clone(), memory, shared };
+        group.fetch(&columns.leaves, selection.as_ref()).map_err(|e| self.error(e))?;
         let rows = selection.as_ref().map_or(group.num_rows(), RowSelection::row_count);
         let batch_rows = batch_rows.clamp(1, rows.max(1));
         let reader = ParquetRecordBatchReader::try_new_with_row_groups(
@@ -211,6 +219,105 @@ fn take_of(taken: &[(usize, Take)], leaf: usize) -> Option<Take> {
 struct Group<'a> {
     file: &'a ParquetFile,
     row_group: usize,
+    chunks: Chunks,
+    memory: &'a Memory,
+    shared: Option<&'a Arc<GroupPages>>,
+}
+
+impl Group<'_> {
+    /// Reads what will be decoded of `leaves`.
+    fn fetch(
+        &mut self,
+        leaves: &[usize],
+        selection: Option<&RowSelection>,
+    ) -> parquet::errors::Result<()> {
+        let index = self.file.metadata.metadata().page_index();
+        let mut ranges = Vec::new();
+        for &leaf in leaves {
+            let (start, len) = self.file.row_groups()[self.row_group].column(leaf).byte_range();
+            let pages = index.and_then(|index| index.page_locations(self.row_group, leaf));
+            match (pages, selection) {
+                (Some(pages), Some(selection)) => {
+                    let is_known = |page| self.shared.is_some_and(|known| known.has(leaf, page));
+                    // What is in front of the first page is the dictionary.
+                    if let Some(first) = pages.first().filter(|_| !is_known(DICTIONARY)) {
+                        ranges.push(start..u64::try_from(first.offset)?);
+                    }
+                    ranges.extend(selection.scan_ranges(pages).into_iter().filter(|range| {
+                        let at = pages.partition_point(|page| page.offset as u64 <= range.start);
+                        !is_known(at.wrapping_sub(1))
+                    }));
+                }
+                (_, None) => ranges.push(start..start.saturating_add(len)),
+                // Which of its pages are needed, their headers tell.
+                (None, Some(_)) => {}
+            }
+        }
+        self.chunks = self.chunks.with(ranges)?;
+        Ok(())
+    }
+}
+
+/// What one piece of a row group decompresses and others need as well: the
+/// dictionaries, and the pages that have rows of two pieces.
+///
+/// Pieces that lie side by side are decoded at about the same time, so what is
+/// kept is little.
+pub(crate) struct GroupPages {
+    /// The rows at which pieces meet, ascending.
+    cuts: Vec<usize>,
+    /// Pieces that are still to be decoded.
+    pieces: AtomicUsize,
+    /// By leaf and place in its chunk.
+    pages: Mutex<HashMap<(usize, usize), Page>>,
+}
+
+/// The place of a chunk's dictionary among its pages.
+const DICTIONARY: usize = usize::MAX;
+
+impl GroupPages {
+    /// Those of a row group that is cut at the rows `cuts`.
+    pub(crate) fn new(cuts: Vec<usize>) -> GroupPages {
+        let pieces = AtomicUsize::new(cuts.len() + 1);
+        GroupPages { cuts, pieces, pages: Mutex::default() }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, HashMap<(usize, usize), Page>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pages().is_empty()
+    }
+
+    fn has(&self, leaf: usize, page: usize) -> bool {
+        self.pages().contains_key(&(leaf, page))
+    }
+
+    /// A page that another piece has decompressed: a dictionary again and again,
+    /// another page for the second piece.
+    fn get(&self, leaf: usize, page: usize) -> Option<Page> {
+        match page {
+            DICTIONARY => self.pages().get(&(leaf, page)).cloned(),
+            _ => self.pages().remove(&(leaf, page)),
+        }
+    }
+
+    /// Keeps a page that has `rows`, if another piece needs it too.
+    fn put(&self, leaf: usize, place: usize, rows: Range<usize>, page: &Page) {
+        let after = self.cuts.partition_point(|&cut| cut <= rows.start);
+        if place == DICTIONARY || self.cuts.get(after).is_some_and(|&cut| cut < rows.end) {
+            self.pages().insert((leaf, place), page.clone());
+        }
+    }
+
+    /// A piece is decoded: with the last one, all is forgotten.
+    pub(crate) fn piece_is_decoded(&self) {
+        if self.pieces.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.pages().clear();
+        }
+    }
 }
 
 impl RowGroups for Group<'_> {
@@ -219,7 +326,7 @@ impl RowGroups for Group<'_> {
     }
 
     fn column_chunks(&self, leaf: usize) -> parquet::errors::Result<Box<dyn PageIterator>> {
-        let pages = Pages::open(self.file, self.row_group, leaf)?;
+        let pages = Pages::open(self, leaf)?;
         Ok(Box::new(OneChunk(Some(Box::new(pages)))))
     }
 
@@ -247,13 +354,23 @@ impl PageIterator for OneChunk {}
 /// The pages of a column chunk, each looked at before it is decoded.
 struct Pages {
     reader: SerializedPageReader<Chunk>,
+    leaf: usize,
     max_rep_level: i16,
-    /// The rows of the data pages to come, where the offset index says them.
-    rows: Option<VecDeque<usize>>,
+    /// The rows of each data page, where the offset index says them.
+    rows: Option<Vec<Range<usize>>>,
+    /// Data pages that were read or skipped.
+    passed: usize,
+    /// Where pages are decompressed here, into memory that is used again.
+    unsnap: Option<Memory>,
+    page_bytes_max: u64,
+    shared: Option<Arc<GroupPages>>,
+    /// Whether the dictionary was skipped and may be asked for still.
+    is_deferred: bool,
 }
 
 impl Pages {
-    fn open(file: &ParquetFile, row_group: usize, leaf: usize) -> parquet::errors::Result<Pages> {
+    fn open(group: &Group<'_>, leaf: usize) -> parquet::errors::Result<Pages> {
+        let Group { file, row_group, ref chunks, memory, shared } = *group;
         let group = &file.row_groups()[row_group];
         let column = group.column(leaf);
         let group_rows = usize::try_from(group.num_rows())?;
@@ -262,26 +379,86 @@ impl Pages {
         let rows = locations.as_ref().map(|pages| {
             let begins = pages.iter().map(|page| page.first_row_index as usize);
             let ends = begins.clone().skip(1).chain([group_rows]);
-            begins.zip(ends).map(|(begin, end)| end.saturating_sub(begin)).collect()
+            begins.zip(ends).map(|(begin, end)| begin..end).collect()
         });
         let claim = u64::try_from(column.uncompressed_size()).unwrap_or(0);
-        let chunk = Chunk {
-            chunks: file.chunks.clone(),
-            is_by_pages: locations.is_some(),
-            page_bytes_max: claim.max(PAGE_BYTES_MIN),
-        };
+        let page_bytes_max = claim.max(PAGE_BYTES_MIN);
+        let is_by_pages = locations.is_some();
+        let chunk = Chunk { chunks: chunks.clone(), is_by_pages, page_bytes_max };
+        let max_rep_level = column.column_descr().max_rep_level();
+        let is_snappy = column.compression() == Compression::SNAPPY;
+        // The reader then hands pages out as they are.
+        let bare = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
+        let bare = if is_snappy { &bare.build()? } else { column };
         Ok(Pages {
-            reader: SerializedPageReader::new(Arc::new(chunk), column, group_rows, locations)?,
-            max_rep_level: column.column_descr().max_rep_level(),
+            reader: SerializedPageReader::new(Arc::new(chunk), bare, group_rows, locations)?,
+            leaf,
+            max_rep_level,
             rows,
+            passed: 0,
+            unsnap: is_snappy.then(|| memory.clone()),
+            page_bytes_max,
+            shared: shared.filter(|_| is_by_pages).cloned(),
+            is_deferred: false,
         })
     }
 
-    fn check(&mut self, page: &Page) -> parquet::errors::Result<()> {
-        if !page.is_data_page() || self.max_rep_level == 0 && self.rows.is_none() {
+    /// The page, decompressed.
+    fn unpacked(&self, mut page: Page) -> parquet::errors::Result<Page> {
+        let Some(memory) = &self.unsnap else { return Ok(page) };
+        match &mut page {
+            Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } => {
+                *buf = self.unsnapped(buf, 0, memory)?;
+            }
+            Page::DataPageV2 {
+                buf,
+                is_compressed,
+                def_levels_byte_len,
+                rep_levels_byte_len,
+                ..
+            } => {
+                if std::mem::take(is_compressed) {
+                    let levels = u64::from(*def_levels_byte_len) + u64::from(*rep_levels_byte_len);
+                    *buf = self.unsnapped(buf, usize::try_from(levels)?, memory)?;
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// The bytes of a page whose first `bare` bytes are not compressed.
+    fn unsnapped(
+        &self,
+        page: &Bytes,
+        bare: usize,
+        memory: &Memory,
+    ) -> parquet::errors::Result<Bytes> {
+        let wrong = |what: String| ParquetError::General(what);
+        let Some((bare, packed)) = page.split_at_checked(bare) else {
+            return Err(wrong(format!("a page of {} bytes ends within its levels", page.len())));
+        };
+        if packed.is_empty() {
+            return Ok(page.clone());
+        }
+        let len = snap::raw::decompress_len(packed).map_err(|e| wrong(e.to_string()))?;
+        // Three bytes copy 64 at the most: what claims more is no such page, and
+        // should not be given the memory.
+        if len / 22 > packed.len() || len as u64 > self.page_bytes_max {
+            return Err(wrong(format!("a page of {} bytes claims to hold {len}", page.len())));
+        }
+        let len = bare.len() + len;
+        let buffer = memory.take(len).ok_or_else(|| wrong(format!("{len} bytes do not fit")))?;
+        let mut buffer = buffer;
+        buffer[..bare.len()].copy_from_slice(bare);
+        let unpacked = snap::raw::Decoder::new().decompress(packed, &mut buffer[bare.len()..]);
+        let len = bare.len() + unpacked.map_err(|e| wrong(e.to_string()))?;
+        Ok(memory.lend(buffer, len))
+    }
+
+    fn check(&self, page: &Page, said: Option<Range<usize>>) -> parquet::errors::Result<()> {
+        if self.max_rep_level == 0 && self.rows.is_none() {
             return Ok(());
         }
-        let said = self.rows.as_mut().map(VecDeque::pop_front);
         let found = if self.max_rep_level == 0 {
             PageRows { count: page.num_values() as usize, begins_row: true }
         } else {
@@ -290,8 +467,9 @@ impl Pages {
                 _ => return Err(ParquetError::General("a page's levels end before it".into())),
             }
         };
-        match said {
-            Some(said) if said != Some(found.count) || !found.begins_row => {
+        let said = said.map(|rows| rows.end.saturating_sub(rows.start));
+        match self.rows {
+            Some(_) if said != Some(found.count) || !found.begins_row => {
                 Err(ParquetError::General(format!(
                     "a page has {} rows where the offset index says {}",
                     found.count,
@@ -301,13 +479,41 @@ impl Pages {
             _ => Ok(()),
         }
     }
+
+    /// The next page's place among those that are shared, if it is one of them.
+    fn shared_place(&mut self) -> parquet::errors::Result<Option<(Arc<GroupPages>, usize)>> {
+        let Some(shared) = self.shared.clone() else { return Ok(None) };
+        let is_dictionary = self.reader.peek_next_page()?.is_some_and(|page| page.is_dict);
+        Ok(Some((shared, if is_dictionary { DICTIONARY } else { self.passed })))
+    }
+
+    /// The rows of the data page at `place`, where they are known.
+    fn rows_at(&self, place: usize) -> Option<Range<usize>> {
+        self.rows.as_ref()?.get(place).cloned()
+    }
 }
 
 impl PageReader for Pages {
     fn get_next_page(&mut self) -> parquet::errors::Result<Option<Page>> {
-        let page = self.reader.get_next_page()?;
-        page.iter().try_for_each(|page| self.check(page))?;
-        Ok(page)
+        let shared = self.shared_place()?;
+        if let Some((pages, place)) = &shared
+            && let Some(page) = pages.get(self.leaf, *place)
+        {
+            self.reader.skip_next_page()?;
+            self.passed += usize::from(*place != DICTIONARY);
+            return Ok(Some(page));
+        }
+        let Some(page) = self.reader.get_next_page()? else { return Ok(None) };
+        let page = self.unpacked(page)?;
+        let rows = self.rows_at(self.passed);
+        if page.is_data_page() {
+            self.check(&page, rows.clone())?;
+            self.passed += 1;
+        }
+        if let Some((pages, place)) = shared {
+            pages.put(self.leaf, place, rows.unwrap_or(0..0), &page);
+        }
+        Ok(Some(page))
     }
 
     fn peek_next_page(&mut self) -> parquet::errors::Result<Option<PageMetadata>> {
@@ -315,9 +521,10 @@ impl PageReader for Pages {
     }
 
     fn skip_next_page(&mut self) -> parquet::errors::Result<()> {
-        let is_data = self.reader.peek_next_page()?.is_some_and(|page| !page.is_dict);
-        if let Some(rows) = self.rows.as_mut().filter(|_| is_data) {
-            rows.pop_front();
+        match self.reader.peek_next_page()? {
+            Some(page) if page.is_dict => self.is_deferred = true,
+            Some(_) => self.passed += 1,
+            None => {}
         }
         self.reader.skip_next_page()
     }
@@ -327,7 +534,19 @@ impl PageReader for Pages {
     }
 
     fn take_deferred_dictionary(&mut self) -> parquet::errors::Result<Option<Page>> {
-        self.reader.take_deferred_dictionary()
+        if !std::mem::take(&mut self.is_deferred) {
+            return Ok(None);
+        }
+        let shared = self.shared.as_ref();
+        if let Some(known) = shared.and_then(|shared| shared.get(self.leaf, DICTIONARY)) {
+            return Ok(Some(known));
+        }
+        let Some(page) = self.reader.take_deferred_dictionary()? else { return Ok(None) };
+        let page = self.unpacked(page)?;
+        if let Some(shared) = &self.shared {
+            shared.put(self.leaf, DICTIONARY, 0..0, &page);
+        }
+        Ok(Some(page))
     }
 
     fn at_record_boundary(&mut self) -> parquet::errors::Result<bool> {

@@ -39,13 +39,17 @@ mod columns;
 mod levels;
 mod text;
 
-pub(crate) use columns::{Columns, Take};
+pub(crate) use columns::{Columns, GroupPages, Take};
 use levels::{PageRows, definition_levels, each_run, rows_of};
 pub(crate) use text::{SharedPages, TextBatch, TextColumn};
 
 /// A footer with the statistics of a few row groups, and the eight bytes behind
 /// it that say how long it is.
 const FOOTER_BYTES: u64 = 16 << 10;
+/// So much is read ahead for one unit; a larger row group is read page by page.
+const FETCHED_BYTES_MAX: u64 = 64 << 20;
+/// Column chunks with no more than this between them are one read.
+const GAP_BYTES_MAX: u64 = 16 << 10;
 /// About how many bytes of decoded columns one piece has.
 const PIECE_BYTES: u64 = 8 << 20;
 /// A row group of fewer bytes than make so many pieces is cut into smaller ones,
@@ -105,8 +109,7 @@ impl ParquetFile {
             storage: Arc::clone(storage),
             name: Arc::from(name),
             len,
-            held_from: len - held.len() as u64,
-            held,
+            held: Arc::new(vec![(len - held.len() as u64, held)]),
             failed: Arc::default(),
         };
         let metadata = ParquetMetaDataReader::new()
@@ -581,15 +584,51 @@ struct Chunks {
     storage: Arc<dyn Storage>,
     name: Arc<str>,
     len: u64,
-    /// The end of the file, which is in memory.
-    held: Bytes,
-    held_from: u64,
+    /// What of the file is in memory, by where it begins.
+    held: Arc<Vec<(u64, Bytes)>>,
     /// What the storage failed with. The decoder passes an error on as text,
     /// but a file that vanished is not a corrupt one.
     failed: Arc<OnceLock<Error>>,
 }
 
 impl Chunks {
+    /// The bytes `range`, if they are in memory.
+    fn held(&self, range: Range<u64>) -> Option<Bytes> {
+        let at = self.held.partition_point(|(begin, _)| *begin <= range.start).checked_sub(1)?;
+        let (begin, bytes) = &self.held[at];
+        let range = (range.start - begin) as usize..(range.end.checked_sub(*begin)?) as usize;
+        (range.start <= range.end && range.end <= bytes.len()).then(|| bytes.slice(range))
+    }
+
+    /// These bytes with `ranges` in memory, as far as they were not: read at once,
+    /// those together that lie close to each other. Where they are too many, each
+    /// is read when it is asked for.
+    fn with(&self, mut ranges: Vec<Range<u64>>) -> parquet::errors::Result<Chunks> {
+        ranges.retain(|range| range.start < range.end && self.held(range.clone()).is_none());
+        let bytes: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+        if ranges.is_empty() || bytes > FETCHED_BYTES_MAX {
+            return Ok(self.clone());
+        }
+        ranges.sort_unstable_by_key(|range| range.start);
+        let mut reads: Vec<Range<u64>> = Vec::new();
+        for range in ranges {
+            match reads.last_mut() {
+                Some(last) if range.start <= last.end.saturating_add(GAP_BYTES_MAX) => {
+                    last.end = last.end.max(range.end);
+                }
+                _ => reads.push(range),
+            }
+        }
+        let mut held = Vec::with_capacity(reads.len() + self.held.len());
+        for read in reads {
+            let length = usize::try_from(read.end - read.start)?;
+            held.push((read.start, self.get_bytes(read.start, length)?));
+        }
+        held.extend(self.held.iter().cloned());
+        held.sort_by_key(|(begin, _)| *begin);
+        Ok(Chunks { held: Arc::new(held), ..self.clone() })
+    }
+
     /// The error behind a decoder's: the storage's own, if it was that.
     fn error(&self, e: impl std::fmt::Display) -> Error {
         match self.failed.get() {
@@ -614,9 +653,8 @@ impl ChunkReader for Chunks {
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
         let end = start.saturating_add(length as u64);
-        if start >= self.held_from && end <= self.len {
-            let range = (start - self.held_from) as usize..(end - self.held_from) as usize;
-            return Ok(self.held.slice(range));
+        if let Some(held) = self.held(start..end) {
+            return Ok(held);
         }
         self.storage.read_range(&self.name, start..end).map_err(|e| {
             let text = e.to_string();

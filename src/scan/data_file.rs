@@ -14,6 +14,7 @@
 mod convert;
 mod resolve;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -24,7 +25,8 @@ use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use crate::error::{Error, Result};
-use crate::parquet_file::{Columns, ParquetFile, Piece, Take};
+use crate::memory::Memory;
+use crate::parquet_file::{Columns, GroupPages, ParquetFile, Piece, Take};
 use crate::schema::{ColumnMappingMode, StructField};
 use convert::Source;
 use resolve::{Column, Resolver};
@@ -101,6 +103,9 @@ pub(super) struct DataFile {
     plain: Option<Columns>,
     /// The same with texts as views, made when it is needed.
     views: OnceLock<Columns>,
+    /// Of each row group that is cut, what its pieces have in common.
+    shared: HashMap<usize, Arc<GroupPages>>,
+    memory: Memory,
 }
 
 impl DataFile {
@@ -111,7 +116,11 @@ impl DataFile {
     /// cannot be read as the table's type without losing anything, and on a file
     /// without field ids in a table that maps by id; `LimitExceeded` on a file that
     /// claims absurdly many rows.
-    pub(super) fn new(file: ParquetFile, wanted: &Arc<Wanted>) -> Result<DataFile> {
+    pub(super) fn new(
+        file: ParquetFile,
+        wanted: &Arc<Wanted>,
+        memory: &Memory,
+    ) -> Result<DataFile> {
         if file.rows() > FILE_ROWS_MAX {
             return Err(Error::limit(format!("{}: claims {} rows", file.name(), file.rows())));
         }
@@ -125,7 +134,18 @@ impl DataFile {
         let file = file.with_offset_index(&large, &leaves, |_, _, read| Ok(read))?;
         let plain = if taken.is_empty() { None } else { Some(file.columns(&taken, false)?) };
         let wanted = Arc::clone(wanted);
-        Ok(DataFile { file, wanted, sources, taken, plain, views: OnceLock::new() })
+        let mut data = DataFile {
+            file,
+            wanted,
+            sources,
+            taken,
+            plain,
+            views: OnceLock::new(),
+            shared: HashMap::new(),
+            memory: memory.clone(),
+        };
+        data.shared = shared_of(&data.pieces());
+        Ok(data)
     }
 
     pub(super) fn file(&self) -> &ParquetFile {
@@ -193,7 +213,16 @@ impl DataFile {
         let selection = self.selection(piece, &kept);
         let mut batches = Vec::with_capacity(decoded_rows.div_ceil(at_once));
         let mut bytes = 0;
-        for decoded in self.file.batches_of(columns, piece.row_group, selection, at_once)? {
+        let shared = self.shared.get(&piece.row_group);
+        let decoded = self.file.batches_of(
+            columns,
+            piece.row_group,
+            selection,
+            at_once,
+            &self.memory,
+            shared,
+        )?;
+        for decoded in decoded {
             let decoded = decoded?;
             let rows = decoded.num_rows();
             let of_batch = mask.as_mut().map(|mask| {
@@ -213,6 +242,9 @@ impl DataFile {
             }
             let begins = (0..batch.num_rows()).step_by(batch_rows);
             batches.extend(begins.map(|at| batch.slice(at, batch_rows.min(batch.num_rows() - at))));
+        }
+        if let Some(shared) = shared {
+            shared.piece_is_decoded();
         }
         Ok(batches)
     }
@@ -276,6 +308,15 @@ impl DataFile {
     }
 }
 
+/// What the pieces of a row group that is cut have in common, by row group.
+fn shared_of(pieces: &[Piece]) -> HashMap<usize, Arc<GroupPages>> {
+    let mut cuts: HashMap<usize, Vec<usize>> = HashMap::new();
+    for piece in pieces.iter().filter(|piece| piece.rows.start > 0) {
+        cuts.entry(piece.row_group).or_default().push(piece.rows.start);
+    }
+    cuts.into_iter().map(|(group, cuts)| (group, Arc::new(GroupPages::new(cuts)))).collect()
+}
+
 /// The runs of rows to decode: all but long runs of dead ones.
 fn long_runs(live: &BooleanBuffer) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
@@ -307,7 +348,6 @@ fn kept_bits(live: &BooleanBuffer, kept: &[Range<usize>]) -> BooleanBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Memory;
     use crate::schema::{ArrayType, DataType, MapType, StructType};
     use crate::storage::{Metered, Storage};
     use arrow::array::*;
@@ -350,7 +390,11 @@ mod tests {
 
         fn open(&self, wanted: Wanted) -> Result<DataFile> {
             let storage: Arc<dyn Storage> = Arc::clone(&self.storage) as _;
-            DataFile::new(ParquetFile::open(&storage, "f").unwrap(), &Arc::new(wanted))
+            DataFile::new(
+                ParquetFile::open(&storage, "f").unwrap(),
+                &Arc::new(wanted),
+                &Memory::default(),
+            )
         }
 
         /// The whole file as the columns `fields`.
@@ -594,15 +638,18 @@ mod tests {
 
     #[test]
     fn only_the_chunks_of_wanted_columns_are_read() {
-        let wide = strings(&["a long text that is not wanted"; 1000]);
+        // Neither is in the end of the file, which is read for its footer.
+        let texts = (0..10_000).map(|i| format!("{:x}", i * 0x9e37_79b9_i64));
+        let wide: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
         let plain = WriterProperties::builder().set_dictionary_enabled(false).build();
-        let file = Written::with(&batch([("wide", wide), ("a", ints(0..1000))]), plain);
+        let columns = [("first", Arc::clone(&wide)), ("a", ints(0..10_000)), ("last", wide)];
+        let file = Written::with(&batch(columns), plain);
         let wanted = Wanted::new(&[field("a", DataType::Integer)], ColumnMappingMode::None);
         let opened = file.open(wanted.unwrap()).unwrap();
         let before = file.storage.bytes_read();
         opened.read(&opened.pieces()[0], None, 1000).unwrap();
         let read = file.storage.bytes_read() - before;
-        assert!((4000..6000).contains(&read), "{read} bytes");
+        assert!((40_000..42_000).contains(&read), "{read} bytes");
     }
 
     /// A file of every kind of column, with small pages, and its columns.
@@ -708,9 +755,19 @@ mod tests {
                     false => file.pieces().remove(0).in_parts(count),
                 };
                 assert_eq!(pieces.len(), count as usize);
-                let read = pieces.iter().flat_map(|piece| file.read(piece, None, 700).unwrap());
-                let read: Vec<RecordBatch> = read.collect();
-                assert_eq!(concat_batches(&schema, &read).unwrap(), whole);
+                // In any order, for workers are; what pieces share makes no difference.
+                let order = [|i, _| i, |i, n| n - 1 - i, |i, n| (i * 3 + 2) % n];
+                for order in order {
+                    file.shared = shared_of(&pieces);
+                    let mut read: Vec<_> = (0..pieces.len())
+                        .map(|i| order(i, pieces.len()))
+                        .map(|i| (i, file.read(&pieces[i], None, 700).unwrap()))
+                        .collect();
+                    read.sort_by_key(|(i, _)| *i);
+                    let read: Vec<RecordBatch> = read.into_iter().flat_map(|(_, b)| b).collect();
+                    assert_eq!(concat_batches(&schema, &read).unwrap(), whole);
+                    assert!(file.shared.values().all(|shared| shared.is_empty()));
+                }
             }
         }
     }

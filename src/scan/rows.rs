@@ -28,6 +28,7 @@ use super::row_columns::{Column, MetadataColumn, RowColumns};
 use super::stream::Units;
 use super::{BatchStream, Scan};
 use crate::error::{Error, Result};
+use crate::memory::Memory;
 use crate::parquet_file::{ParquetFile, Piece};
 use crate::read_ahead::{Counters, Planned, ReadAhead, Source, Window};
 use crate::span::{Label, SpanKind};
@@ -91,6 +92,7 @@ impl Scan {
             storage: Arc::clone(&storage),
             outside: self.outside_storage()?,
             columns: Arc::clone(&columns),
+            memory: snapshot.engine().memory().clone(),
             batch_rows: self.batch_rows.max(1),
         };
         let engine = snapshot.engine();
@@ -292,6 +294,7 @@ struct Opener {
     /// The local file system as a whole, where it may be read.
     outside: Option<Arc<dyn Storage>>,
     columns: Arc<RowColumns>,
+    memory: Memory,
     batch_rows: usize,
 }
 
@@ -315,7 +318,7 @@ impl Opener {
         let file =
             ParquetFile::open_tail(storage, name, TAIL_BYTES).map_err(Error::of_listed_file)?;
         let rows = file.rows();
-        let data = DataFile::new(file, &self.columns.wanted)?;
+        let data = DataFile::new(file, &self.columns.wanted, &self.memory)?;
         let deleted = match &listed.vectors[row] {
             Some(vector) => {
                 let deleted = vector.load(&|place, range| {
