@@ -68,17 +68,22 @@ pub(crate) fn run(task: &Task, python: Option<&Path>) -> Result<Measured> {
             command
         }
     };
+    let mut measured: Measured = serde_json::from_slice(&stdout_of(&mut command)?)?;
+    if python.is_some() && task.check {
+        measured.tally = tally_of_file()?;
+    }
+    Ok(measured)
+}
+
+/// What a child prints that must succeed.
+pub(crate) fn stdout_of(command: &mut Command) -> Result<Vec<u8>> {
     let output = command.stderr(Stdio::piped()).output()?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason");
         return Err(format!("{}: {last}", output.status).into());
     }
-    let mut measured: Measured = serde_json::from_slice(&output.stdout)?;
-    if python.is_some() && task.check {
-        measured.tally = tally_of_file()?;
-    }
-    Ok(measured)
+    Ok(output.stdout)
 }
 
 /// Where Python leaves what it has listed, to be summed up as everybody's is.
@@ -162,7 +167,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// User and system time of the process, all threads.
-fn cpu_s() -> Result<f64> {
+pub(crate) fn cpu_s() -> Result<f64> {
     let mut usage = MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: there is room for the answer.
     if unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) } != 0 {
@@ -176,12 +181,12 @@ fn cpu_s() -> Result<f64> {
 
 /// A line of `/proc/self/status`. `ru_maxrss` would not do in place of `VmHWM`: a
 /// child begins with its parent's.
-fn memory_bytes(name: &str) -> Result<u64> {
+pub(crate) fn memory_bytes(name: &str) -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such line")?;
     Ok(line.trim_end_matches("kB").trim().parse::<u64>()? * 1024)
 }
 
-fn threads() -> Result<usize> {
+pub(crate) fn threads() -> Result<usize> {
     Ok(fs::read_dir("/proc/self/task")?.count())
 }

@@ -5,6 +5,7 @@
 //! ```sh
 //! cargo run --release --manifest-path benches/peers/Cargo.toml
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- --scale 0.01 --results /tmp
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- --contest rows
 //! ```
 //!
 //! Each measurement is a child process. First every contestant runs once with every
@@ -24,6 +25,7 @@ mod floors;
 mod log_shapes;
 mod readers;
 mod report;
+mod rows;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -53,8 +55,11 @@ const PYARROW: &str = "pyarrow==22.0.0";
 
 #[derive(Parser)]
 struct Arguments {
-    /// Shapes of tables, of benches/log_shapes.
-    #[arg(long, value_delimiter = ',', default_values = TABLES)]
+    /// What is wanted of a table.
+    #[arg(long, value_enum, default_value_t = Wanted::Files)]
+    contest: Wanted,
+    /// Tables of benches/log_shapes; without it those that matter.
+    #[arg(long, value_delimiter = ',')]
     tables: Vec<String>,
     /// Names of contestants; all without it.
     #[arg(long, value_delimiter = ',')]
@@ -67,11 +72,19 @@ struct Arguments {
     /// Workers of those that can be told; one for each core without it.
     #[arg(long)]
     threads: Option<usize>,
-    /// The folder for peers.md and peers.svg.
+    /// The folder for peers.md and peers.svg, or rows.md.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../results"))]
     results: PathBuf,
     #[command(subcommand)]
     command: Option<Child>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Wanted {
+    /// The live files, of a log.
+    Files,
+    /// The data.
+    Rows,
 }
 
 #[derive(Subcommand)]
@@ -79,6 +92,9 @@ enum Child {
     /// One measurement; the program calls itself so.
     #[command(hide = true)]
     Child(Task),
+    /// The same of the contest of rows.
+    #[command(hide = true)]
+    RowsChild(rows::Task),
 }
 
 /// A table, and what is wanted of it.
@@ -98,17 +114,29 @@ struct Entry {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Child::Child(task)) = &arguments.command {
-        println!("{}", serde_json::to_string(&child::main(task)?)?);
-        return Ok(());
+    match &arguments.command {
+        Some(Child::Child(task)) => {
+            println!("{}", serde_json::to_string(&child::main(task)?)?);
+            return Ok(());
+        }
+        Some(Child::RowsChild(task)) => {
+            println!("{}", serde_json::to_string(&rows::main(task)?)?);
+            return Ok(());
+        }
+        None => {}
     }
     let threads = match arguments.threads {
         Some(threads) => threads,
         None => std::thread::available_parallelism()?.get(),
     };
+    if arguments.contest == Wanted::Rows {
+        return rows::run(&arguments, threads);
+    }
     let contestants = chosen(&arguments.contestants)?;
     let mut tables = Vec::new();
-    for name in &arguments.tables {
+    let names = arguments.tables.iter().map(String::as_str);
+    let default = if arguments.tables.is_empty() { &TABLES[..] } else { &[] };
+    for name in names.chain(default.iter().copied()) {
         let shape = Shape::named(name).ok_or_else(|| format!("no shape is called {name}"))?;
         tables.push(shape.scaled(arguments.scale));
     }
@@ -295,16 +323,28 @@ impl Entry {
 /// The table's folder, made now if it is not there, and read so that its pages are
 /// in memory.
 fn kept(table: Table) -> Result<PathBuf> {
-    let folder = std::env::var_os("DELTA_BENCH_TABLES").map_or_else(
+    let root = fs::canonicalize(table.kept_in(&folder())?)?;
+    let log = floors::LogFiles::of(&root);
+    let files: Vec<_> = log.commits.iter().chain(&log.checkpoint).cloned().collect();
+    warmed(&files)?;
+    Ok(root)
+}
+
+/// Where tables are kept.
+fn folder() -> PathBuf {
+    std::env::var_os("DELTA_BENCH_TABLES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench-tables"),
         PathBuf::from,
-    );
-    let root = fs::canonicalize(table.kept_in(&folder)?)?;
-    let log = floors::LogFiles::of(&root);
-    for path in log.commits.iter().chain(&log.checkpoint) {
-        io::copy(&mut File::open(path)?, &mut io::sink())?;
+    )
+}
+
+/// Reads files, so that their pages are in memory, and gives their bytes.
+fn warmed(files: &[PathBuf]) -> Result<u64> {
+    let mut bytes = 0;
+    for path in files {
+        bytes += io::copy(&mut File::open(path)?, &mut io::sink())?;
     }
-    Ok(root)
+    Ok(bytes)
 }
 
 /// The interpreter of a virtual environment that has deltalake.

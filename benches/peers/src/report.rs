@@ -19,7 +19,7 @@ pub(crate) struct Run<'a> {
 impl Run<'_> {
     pub(crate) fn markdown(&self) -> Result<String> {
         let mut text = String::from("# Readers of Delta logs, compared\n\n");
-        for (name, value) in self.facts()? {
+        for (name, value) in facts(self.threads, self.rounds)? {
             writeln!(text, "- {name}: {value}")?;
         }
         text.push_str(METHOD);
@@ -36,55 +36,54 @@ impl Run<'_> {
         }
         Ok(text)
     }
+}
 
-    fn facts(&self) -> Result<Vec<(&'static str, String)>> {
-        let first = |path: &str, name: &str| -> Result<String> {
-            let text = fs::read_to_string(path)?;
-            let line = text.lines().find(|line| line.starts_with(name)).unwrap_or("");
-            Ok(line.split_once(':').map_or(line, |(_, value)| value).trim().to_owned())
-        };
-        let memory = first("/proc/meminfo", "MemTotal")?;
-        let memory: u64 = memory.trim_end_matches(" kB").parse()?;
-        let cores = std::thread::available_parallelism()?;
-        let arguments: Vec<_> = std::env::args().skip(1).collect();
-        let arguments = match arguments.is_empty() {
-            true => String::new(),
-            false => format!(" -- {}", arguments.join(" ")),
-        };
-        Ok(vec![
-            ("date", said("date", &["-u", "+%Y-%m-%d"])),
-            (
-                "machine",
-                format!(
-                    "{}, {cores} cores, {} GiB, Linux {}",
-                    first("/proc/cpuinfo", "model name")?,
-                    memory >> 20,
-                    fs::read_to_string("/proc/sys/kernel/osrelease")?.trim(),
-                ),
+/// What the numbers depend on.
+pub(crate) fn facts(threads: usize, rounds: usize) -> Result<Vec<(&'static str, String)>> {
+    let first = |path: &str, name: &str| -> Result<String> {
+        let text = fs::read_to_string(path)?;
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or("");
+        Ok(line.split_once(':').map_or(line, |(_, value)| value).trim().to_owned())
+    };
+    let memory = first("/proc/meminfo", "MemTotal")?;
+    let memory: u64 = memory.trim_end_matches(" kB").parse()?;
+    let cores = std::thread::available_parallelism()?;
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments = match arguments.is_empty() {
+        true => String::new(),
+        false => format!(" -- {}", arguments.join(" ")),
+    };
+    Ok(vec![
+        ("date", said("date", &["-u", "+%Y-%m-%d"])),
+        (
+            "machine",
+            format!(
+                "{}, {cores} cores, {} GiB, Linux {}",
+                first("/proc/cpuinfo", "model name")?,
+                memory >> 20,
+                fs::read_to_string("/proc/sys/kernel/osrelease")?.trim(),
             ),
-            (
-                "command",
-                format!(
-                    "`cargo run --release --manifest-path benches/peers/Cargo.toml{arguments}`"
-                ),
+        ),
+        (
+            "command",
+            format!("`cargo run --release --manifest-path benches/peers/Cargo.toml{arguments}`"),
+        ),
+        ("delta-engine", format!("{} at {}", locked("delta-engine"), commit())),
+        (
+            "others",
+            format!(
+                "delta_kernel {}, {DELTALAKE}, {PYARROW}, {}; arrow {}, parquet {}, mimalloc {}, {}",
+                locked("delta_kernel"),
+                said("python3", &["--version"]),
+                locked("arrow"),
+                locked("parquet"),
+                locked("mimalloc"),
+                said("rustc", &["--version"]),
             ),
-            ("delta-engine", format!("{} at {}", locked("delta-engine"), commit())),
-            (
-                "others",
-                format!(
-                    "delta_kernel {}, {DELTALAKE}, {PYARROW}, {}; arrow {}, parquet {}, mimalloc {}, {}",
-                    locked("delta_kernel"),
-                    said("python3", &["--version"]),
-                    locked("arrow"),
-                    locked("parquet"),
-                    locked("mimalloc"),
-                    said("rustc", &["--version"]),
-                ),
-            ),
-            ("threads", format!("{} for whoever can be told", self.threads)),
-            ("rounds", self.rounds.to_string()),
-        ])
-    }
+        ),
+        ("threads", format!("{} for whoever can be told", threads)),
+        ("rounds", rounds.to_string()),
+    ])
 }
 
 const METHOD: &str = "

@@ -21,14 +21,14 @@ use super::{Columns, Reader, Sink};
 use crate::log_shapes::{Error, Result};
 
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Executor {
+pub(crate) enum Executor {
     MultiThread,
     Background,
 }
 
 /// What can be set to be faster.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) struct Tuning {
+pub(crate) struct Tuning {
     pub(super) executor: Executor,
     /// The most rows of a batch, of JSON and of Parquet: 1000 without it.
     pub(super) batch_rows: Option<NonZero<usize>>,
@@ -47,26 +47,30 @@ pub(super) struct Kernel {
     engine: Arc<dyn Engine>,
 }
 
+/// The kernel's default engine with what can be set of it.
+pub(crate) fn engine(tuning: Tuning, threads: usize) -> Result<Arc<dyn Engine>> {
+    let mut builder = DefaultEngineBuilder::new(Arc::new(LocalFileSystem::new()));
+    if let Some(rows) = tuning.batch_rows {
+        builder = builder.with_batch_size(rows);
+    }
+    if let Some(files) = tuning.files_ahead {
+        builder = builder.with_buffer_size(files);
+    }
+    Ok(match tuning.executor {
+        Executor::MultiThread => {
+            let executor = TokioMultiThreadExecutor::new_owned_runtime(Some(threads), None)?;
+            Arc::new(builder.with_task_executor(Arc::new(executor)).build())
+        }
+        Executor::Background => {
+            let executor = TokioBackgroundExecutor::new();
+            Arc::new(builder.with_task_executor(Arc::new(executor)).build())
+        }
+    })
+}
+
 impl Kernel {
     pub(super) fn new(tuning: Tuning, threads: usize) -> Result<Kernel> {
-        let mut builder = DefaultEngineBuilder::new(Arc::new(LocalFileSystem::new()));
-        if let Some(rows) = tuning.batch_rows {
-            builder = builder.with_batch_size(rows);
-        }
-        if let Some(files) = tuning.files_ahead {
-            builder = builder.with_buffer_size(files);
-        }
-        let engine: Arc<dyn Engine> = match tuning.executor {
-            Executor::MultiThread => {
-                let executor = TokioMultiThreadExecutor::new_owned_runtime(Some(threads), None)?;
-                Arc::new(builder.with_task_executor(Arc::new(executor)).build())
-            }
-            Executor::Background => {
-                let executor = TokioBackgroundExecutor::new();
-                Arc::new(builder.with_task_executor(Arc::new(executor)).build())
-            }
-        };
-        Ok(Kernel { tuning, threads, engine })
+        Ok(Kernel { tuning, threads, engine: engine(tuning, threads)? })
     }
 
     /// Each thread takes the next file as soon as it is done with one.

@@ -11,7 +11,9 @@ use std::path::Path;
 use arrow::array::RecordBatch;
 
 use crate::log_shapes::{Result, Table};
-use kernel::{Executor, Tuning};
+pub(crate) use kernel::{Tuning, engine as kernel_engine};
+
+use kernel::Executor;
 
 /// What a listing has to deliver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -73,13 +75,15 @@ const fn kernel(name: &'static str, about: &'static str, tuning: Tuning) -> Cont
 
 /// The kernel as its examples set it up, but for the executor: this one can use
 /// more than one core.
-const KERNEL: Tuning = Tuning {
+pub(crate) const KERNEL: Tuning = Tuning {
     executor: Executor::MultiThread,
     row_transforms: true,
     batch_rows: None,
     files_ahead: None,
     two_phases: false,
 };
+/// In batches as big as delta-engine's.
+pub(crate) const KERNEL_BATCHES: Tuning = Tuning { batch_rows: NonZero::new(8_192), ..KERNEL };
 const PARALLEL: Tuning = Tuning { two_phases: true, ..KERNEL };
 const TUNED: Tuning = Tuning { row_transforms: false, files_ahead: NonZero::new(16), ..PARALLEL };
 
@@ -100,7 +104,7 @@ pub(crate) const CONTESTANTS: &[Contestant] = &[
     kernel(
         "kernel-batches",
         "`kernel` with `DefaultEngineBuilder::with_batch_size(8192)` in place of 1000",
-        Tuning { batch_rows: NonZero::new(8_192), ..KERNEL },
+        KERNEL_BATCHES,
     ),
     kernel(
         "kernel-buffer",
