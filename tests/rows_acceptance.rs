@@ -229,7 +229,11 @@ impl Table {
         }
 
         let limit = rows / 2 + 1;
-        let few = Listing::of_rows(&root).limit(limit).with_few_readers().batches();
+        let listing = Listing::of_rows(&root).limit(limit).with_few_readers();
+        let few = match rows > 5_000 {
+            true => listing.outcome_with(2).into_batches(),
+            false => listing.batches(),
+        };
         let few = whole(&few.map_err(|error| format!("limited: {error}"))?);
         let first = whole_batch.map(|whole| whole.slice(0, limit.min(rows) as usize));
         if few != first {
