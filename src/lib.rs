@@ -19,7 +19,7 @@
 //! [`Engine::open`] opens an older version, by number or by time. A host that
 //! keeps a list of the files brings it up to date with [`Snapshot::refresh`] and
 //! [`Scan::changes_since`]; [`Scan::actions`] tells what a range of commits did,
-//! [`Scan::history`] who did it.
+//! [`Scan::history`] who did it. [`Scan::rows`] reads the data itself.
 //!
 //! # What it promises
 //!
@@ -43,7 +43,7 @@
 //! | `snapshot` | which version is meant, and where are its parts found? |
 //! | `replay` | which files are live? |
 //! | `delta_log` | what is in `_delta_log/`? |
-//! | `parquet_file` | where can a Parquet file be cut, and its text be read fast? |
+//! | `parquet_file` | where can a Parquet file be cut, and how is a piece decoded? |
 //! | `seen` | which logical files have newer actions? |
 //! | `declarations` | what does a table declare of its values, in SQL? |
 //! | `actions` | what is an action, and the key of a file? |
