@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "read_ahead",
             "memory",
             "span",
+            "utf8_array",
             "error",
         ],
     ),

@@ -42,8 +42,10 @@ const INT96_BYTES: i32 = 12;
 pub(crate) enum Take {
     /// What their annotation says.
     Annotated,
-    /// Text, which is checked for being UTF-8.
+    /// Text, which is checked for being UTF-8; or bytes not checked, as views.
     Text,
+    /// Text, which is checked, and never views.
+    CheckedText,
     /// Bytes.
     Bytes,
     /// Twelve bytes: an INT96, undecoded.
@@ -78,9 +80,22 @@ impl ParquetFile {
             && matches!(column.logical_type_ref(), None | Some(L::String | L::Enum | L::Json))
     }
 
-    /// The leaf columns `taken`, one at least, by ascending number. With `views`,
-    /// texts and bytes are decoded as views of the file's pages.
-    pub(crate) fn columns(&self, taken: &[(usize, Take)], views: bool) -> Result<Columns> {
+    /// The leaf columns `taken`, one at least, by ascending number.
+    pub(crate) fn columns(&self, taken: &[(usize, Take)]) -> Result<Columns> {
+        self.columns_as(taken, false)
+    }
+
+    /// The same with texts and bytes as views of the file's pages. Texts, too, are
+    /// views of bytes then, and not checked: few of them may be wanted.
+    pub(crate) fn columns_of_views(&self, taken: &[(usize, Take)]) -> Result<Columns> {
+        let bytes = |&(leaf, take)| match take {
+            Take::Text => (leaf, Take::Bytes),
+            take => (leaf, take),
+        };
+        self.columns_as(&taken.iter().map(bytes).collect::<Vec<_>>(), true)
+    }
+
+    fn columns_as(&self, taken: &[(usize, Take)], views: bool) -> Result<Columns> {
         let leaves: Vec<usize> = taken.iter().map(|(leaf, _)| *leaf).collect();
         let root = self.schema().root_schema_ptr();
         let retyped = Retype { taken, next_leaf: 0 }.retype(&root).map_err(|e| self.error(e))?;
@@ -160,11 +175,15 @@ impl Retype<'_> {
                 let (physical, annotation, length) = match take_of(self.taken, leaf) {
                     None | Some(Take::Annotated) => return Ok(None),
                     // The decoder goes by the older annotation.
-                    Some(Take::Text) if converted == ConvertedType::UTF8 => return Ok(None),
+                    Some(Take::Text | Take::CheckedText) if converted == ConvertedType::UTF8 => {
+                        return Ok(None);
+                    }
                     Some(Take::Bytes) if converted == ConvertedType::NONE && logical.is_none() => {
                         return Ok(None);
                     }
-                    Some(Take::Text) => (*physical_type, Some(LogicalType::String), -1),
+                    Some(Take::Text | Take::CheckedText) => {
+                        (*physical_type, Some(LogicalType::String), -1)
+                    }
                     Some(Take::Bytes) => (*physical_type, None, -1),
                     Some(Take::TwelveBytes) => {
                         (PhysicalType::FIXED_LEN_BYTE_ARRAY, None, INT96_BYTES)
@@ -200,7 +219,6 @@ impl AsViews<'_> {
             _ => {
                 self.next_leaf += 1;
                 match take_of(self.taken, self.next_leaf - 1) {
-                    Some(Take::Text) => DataType::Utf8View,
                     Some(Take::Bytes) => DataType::BinaryView,
                     _ => return Arc::clone(field),
                 }
@@ -637,5 +655,64 @@ fn check_header(bytes: &[u8], max: u64) -> Result<(), String> {
             "a page claims {claim} bytes, and {max} is the most its column chunk may have"
         )),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Memory;
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use parquet::arrow::ArrowWriter;
+
+    #[test]
+    fn a_page_that_claims_more_than_its_chunk_is_refused_by_its_header() {
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
+        let batch = RecordBatch::try_from_iter([("a", column)]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let target = std::fs::File::create(dir.path().join("f")).unwrap();
+        let mut writer = ArrowWriter::try_new(target, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let storage =
+            crate::storage::open(dir.path().to_str().unwrap(), &Memory::default()).unwrap();
+        let file = ParquetFile::open(&storage, "f").unwrap();
+        let file = file.with_offset_index(&[0], &[0], |_, _, read| Ok(read)).unwrap();
+        let index = file.metadata.metadata().page_index().unwrap();
+        let locations = index.page_locations(0, 0).cloned();
+        assert!(locations.is_some());
+
+        // The dictionary's page has 8,000 bytes.
+        for (page_bytes_max, is_read) in [(8_000, true), (7_999, false)] {
+            for locations in [None, locations.clone()] {
+                let chunk = Chunk {
+                    chunks: file.chunks.clone(),
+                    is_by_pages: locations.is_some(),
+                    page_bytes_max,
+                };
+                let column = file.row_groups()[0].column(0);
+                let pages =
+                    SerializedPageReader::new(Arc::new(chunk), column, 1000, locations).unwrap();
+                let read = pages.collect::<Result<Vec<_>, _>>();
+                assert_eq!(read.is_ok(), is_read, "{read:?}");
+                if let Err(e) = read {
+                    assert!(e.to_string().contains("claims 8000 bytes"), "{e}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_claim_is_found_in_a_header_of_any_length() {
+        // Zigzag: twice the number, in groups of seven bits.
+        let header = [0x15, 0x00, 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f, 0x15, 0x10];
+        assert!(check_header(&header, u64::from(i32::MAX as u32)).is_ok());
+        assert!(check_header(&header, u64::from(i32::MAX as u32) - 1).is_err());
+        assert!(check_header(&[0x15, 0x00, 0x15, 0x14], 10).is_ok());
+        assert!(check_header(&[0x15, 0x00, 0x15, 0x14], 9).is_err());
+        // Whatever else is there is left to the decoder.
+        for other in [&[][..], &[0x15], &[0x15, 0x00], &[0x15, 0x00, 0x15, 0xff], &[0x19, 0x2c]] {
+            assert!(check_header(other, 0).is_ok());
+        }
     }
 }

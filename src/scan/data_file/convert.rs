@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, MapArray, PrimitiveArray, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, ListArray, MapArray,
+    PrimitiveArray, StructArray, new_null_array,
 };
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
+use arrow::compute::{CastOptions, FilterBuilder, FilterPredicate, cast_with_options};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, DurationMicrosecondType, FieldRef,
     Fields, Int32Type, Int64Type, IntervalYearMonthType, TimeUnit, TimestampMicrosecondType,
@@ -16,6 +18,8 @@ use arrow::datatypes::{
 };
 use arrow::error::ArrowError;
 use parquet_variant_compute::{VariantArray, unshred_variant};
+
+use crate::utf8_array::utf8_array;
 
 /// The array, or what is wrong with a value.
 type Converted = Result<ArrayRef, String>;
@@ -32,9 +36,45 @@ pub(super) enum Source {
     Column(usize, Convert),
 }
 
+/// Which of some decoded rows are live.
+pub(super) struct Live {
+    rows: BooleanBuffer,
+    filter: FilterPredicate,
+}
+
+impl Live {
+    pub(super) fn new(rows: BooleanBuffer) -> Live {
+        let array = BooleanArray::new(rows.clone(), None);
+        Live { rows, filter: FilterBuilder::new(&array).optimize().build() }
+    }
+}
+
 impl Source {
+    /// The column of the `rows` live rows, all where nothing is said of them, out of
+    /// what was decoded.
+    pub(super) fn live_array(
+        &self,
+        decoded: &[ArrayRef],
+        live: Option<&Live>,
+        to: &DataType,
+        rows: usize,
+    ) -> Converted {
+        match (self, live) {
+            (Source::Column(i, convert), Some(live)) => {
+                let array = decoded.get(*i).ok_or("the column was not decoded")?;
+                match convert {
+                    Convert::Leaf(to) if *array.data_type() == DataType::BinaryView => {
+                        of_views(array.as_binary_view(), Some(live), to)
+                    }
+                    _ => convert.apply(&live.filter.filter(array).map_err(text)?),
+                }
+            }
+            _ => self.array(decoded, to, rows),
+        }
+    }
+
     /// The column of `rows` rows, out of what was decoded.
-    pub(super) fn array(&self, decoded: &[ArrayRef], to: &DataType, rows: usize) -> Converted {
+    fn array(&self, decoded: &[ArrayRef], to: &DataType, rows: usize) -> Converted {
         match self {
             Source::Absent => Ok(new_null_array(to, rows)),
             Source::Column(i, convert) => match decoded.get(*i) {
@@ -43,9 +83,7 @@ impl Source {
             },
         }
     }
-}
 
-impl Source {
     pub(super) fn column(&self) -> Option<usize> {
         match self {
             Source::Absent => None,
@@ -151,14 +189,7 @@ fn leaf(array: &ArrayRef, to: &DataType) -> Converted {
         (Int64, Duration(_)) => Arc::new(
             array.as_primitive::<Int64Type>().reinterpret_cast::<DurationMicrosecondType>(),
         ),
-        (Utf8View, Utf8) => {
-            check_text_bytes(array.as_string_view().views())?;
-            cast(array, to)?
-        }
-        (BinaryView, Binary) => {
-            check_text_bytes(array.as_binary_view().views())?;
-            cast(array, to)?
-        }
+        (BinaryView, Utf8 | Binary) => of_views(array.as_binary_view(), None, to)?,
         _ => cast(array, to)?,
     };
     if let Decimal128(precision, _) = to {
@@ -199,10 +230,11 @@ fn checked<T: ArrowPrimitiveType>(
 /// The old timestamps: nanoseconds of a day, and the day. The decoder's own
 /// conversion wraps around where it should fail.
 ///
-/// Days are counted as they are: Spark, too, takes a file without its marker of
-/// the old hybrid calendar for one of the Gregorian calendar, as it does dates
-/// (`spark.sql.parquet.int96RebaseModeInRead` and `datetimeRebaseModeInRead` are
-/// `EXCEPTION`, or `CORRECTED` since 4.0, for times before 1900 alone).
+/// Days are counted as they are, here and in dates. So does Spark with files that
+/// its version 3 or later wrote without its marker of the old hybrid calendar
+/// (`org.apache.spark.legacyINT96`, `legacyDateTime`), and since version 4 with
+/// those of other writers. The others it rebases, which moves dates before
+/// 15 October 1582 and times before 1900; the protocol knows nothing of that.
 fn int96(array: &ArrayRef, to: &DataType) -> Converted {
     let array = array.as_fixed_size_binary();
     let (values, _) = array.value_data().as_chunks::<12>();
@@ -243,13 +275,78 @@ fn check_digits(array: &PrimitiveArray<Decimal128Type>, precision: u8) -> Result
     }
 }
 
-/// Checks that texts fit a batch: Arrow's offsets are 32-bit, and its conversion
-/// panics where they end.
-fn check_text_bytes(views: &[u128]) -> Result<(), String> {
-    // A view's length is in its low half.
-    let bytes: u64 = views.iter().map(|view| u64::from(*view as u32)).sum();
-    match i32::try_from(bytes) {
-        Ok(_) => Ok(()),
-        Err(_) => Err("the values of a few rows have more than 2 GiB".into()),
+/// Views of bytes as the texts or bytes of the table, those alone that are live.
+///
+/// Arrow's own filter and conversion go over each value three times; this copies
+/// a value once, when it is known to stay, and checks a text when it is there.
+fn of_views(array: &BinaryViewArray, live: Option<&Live>, to: &DataType) -> Converted {
+    let Copied { ends, bytes, nulls } = copied(array, live)?;
+    if *to == DataType::Utf8 {
+        return Ok(Arc::new(utf8_array(&ends, bytes.into(), nulls)?));
     }
+    let offsets = [0].into_iter().chain(ends).collect::<Vec<i32>>();
+    let array = BinaryArray::try_new(OffsetBuffer::new(offsets.into()), bytes.into(), nulls);
+    Ok(Arc::new(array.map_err(text)?))
+}
+
+/// Values one after the other.
+struct Copied {
+    ends: Vec<i32>,
+    bytes: Vec<u8>,
+    nulls: Option<NullBuffer>,
+}
+
+fn copied(array: &BinaryViewArray, live: Option<&Live>) -> Result<Copied, String> {
+    /// A value of so many bytes lies in its view, behind its length.
+    const INLINE: usize = 12;
+    let views = array.views();
+    let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+    let whole = [(0, views.len())];
+    let runs: &mut dyn Iterator<Item = (usize, usize)> = match live {
+        Some(live) => &mut live.rows.set_slices(),
+        None => &mut whole.into_iter(),
+    };
+    let count = live.map_or(views.len(), |live| live.filter.count());
+    let mut kept: Vec<u128> = Vec::with_capacity(count);
+    for (begin, end) in runs {
+        match nulls {
+            None => kept.extend_from_slice(&views[begin..end]),
+            // What is null is an empty value, whatever its view says.
+            Some(nulls) => {
+                kept.extend((begin..end).map(|i| if nulls.is_valid(i) { views[i] } else { 0 }))
+            }
+        }
+    }
+    // A view's length is in its lowest bits. Arrow's offsets have 31 of them.
+    let total: u64 = kept.iter().map(|view| u64::from(*view as u32)).sum();
+    if i32::try_from(total).is_err() {
+        return Err("the values of a few rows have more than 2 GiB".into());
+    }
+    let total = total as usize;
+    let mut ends = Vec::with_capacity(count);
+    let mut bytes: Vec<u8> = Vec::with_capacity(total + INLINE);
+    for view in kept {
+        let len = view as u32 as usize;
+        let end = bytes.len() + len;
+        if len <= INLINE {
+            // Whole, with what is behind the value: that is faster than to copy just it.
+            bytes.extend_from_slice(&view.to_le_bytes()[4..]);
+            bytes.truncate(end);
+        } else {
+            let (block, begin) = ((view >> 64) as u32 as usize, (view >> 96) as usize);
+            let value = array.data_buffers().get(block);
+            let value = value.and_then(|block| block.get(begin..begin + len));
+            bytes.extend_from_slice(value.ok_or("a view leads to no value")?);
+        }
+        ends.push(end as i32);
+    }
+    let nulls = match (nulls, live) {
+        (Some(nulls), Some(live)) => {
+            let bits = BooleanArray::new(nulls.inner().clone(), None);
+            let bits = live.filter.filter(&bits).map_err(text)?;
+            Some(NullBuffer::new(bits.as_boolean().values().clone()))
+        }
+        (nulls, _) => nulls.cloned(),
+    };
+    Ok(Copied { ends, bytes, nulls })
 }

@@ -333,7 +333,8 @@ impl<'a> Resolver<'a> {
         Ok(Convert::Struct(to.clone(), sources))
     }
 
-    /// Takes every leaf column of a type for what it is.
+    /// Takes every leaf column of a type for what it is: nothing that follows knows
+    /// a text from bytes, or asks for one.
     fn take_all(&mut self, of: &ArrowType, first_leaf: usize) {
         match of {
             ArrowType::Struct(fields) => {
@@ -344,8 +345,7 @@ impl<'a> Resolver<'a> {
             ArrowType::List(field) | ArrowType::Map(field, _) => {
                 self.take_all(field.data_type(), first_leaf);
             }
-            ArrowType::Utf8 => self.taken.push((first_leaf, Take::Text)),
-            ArrowType::Binary => self.taken.push((first_leaf, Take::Bytes)),
+            ArrowType::Utf8 => self.taken.push((first_leaf, Take::CheckedText)),
             _ => self.taken.push((first_leaf, Take::Annotated)),
         }
     }
