@@ -32,11 +32,11 @@ use resolve::{Column, Resolver};
 
 /// A row group that is decoded into more bytes is cut, if its file says where
 /// pages begin: the pieces keep every worker busy, and memory bounded.
-const ROW_GROUP_BYTES_MAX: u64 = 48 << 20;
+const ROW_GROUP_BYTES_MAX: u64 = 16 << 20;
 /// About how many bytes of decoded columns a piece then has. Columns of which a
 /// page begins elsewhere, and dictionaries, are decoded by two pieces: twice as
 /// many pieces took 5% more.
-const PIECE_BYTES: u64 = 32 << 20;
+const PIECE_BYTES: u64 = 10 << 20;
 /// The same where the file does not say it. Each cut then goes through a page of
 /// every column, which both of its pieces decode.
 const UNINDEXED_BYTES_MAX: u64 = 128 << 20;
@@ -1400,7 +1400,8 @@ mod tests {
             let storage: Arc<dyn Storage> = Arc::clone(&file.storage) as _;
             let read = || {
                 let wanted = Arc::new(Wanted::new(&fields, ColumnMappingMode::None)?);
-                let file = DataFile::new(ParquetFile::open(&storage, "f")?, &wanted)?;
+                let file =
+                    DataFile::new(ParquetFile::open(&storage, "f")?, &wanted, &Memory::default())?;
                 let live = BooleanBuffer::collect_bool(300, |i| i % 3 > 0);
                 for piece in file.pieces() {
                     let live = Some(&live).filter(|live| live.len() == piece.rows.len());

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, ListArray, MapArray,
-    PrimitiveArray, StructArray, new_null_array,
+    PrimitiveArray, StructArray, UInt32Array, new_null_array,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
-use arrow::compute::{CastOptions, FilterBuilder, FilterPredicate, cast_with_options};
+use arrow::compute::{CastOptions, FilterBuilder, FilterPredicate, cast_with_options, take};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, DurationMicrosecondType, FieldRef,
     Fields, Int32Type, Int64Type, IntervalYearMonthType, TimeUnit, TimestampMicrosecondType,
@@ -40,12 +40,28 @@ pub(super) enum Source {
 pub(super) struct Live {
     rows: BooleanBuffer,
     filter: FilterPredicate,
+    /// Their numbers, where they lie in short runs: to copy run by run is then slower
+    /// than value by value.
+    scattered: Option<UInt32Array>,
 }
 
 impl Live {
     pub(super) fn new(rows: BooleanBuffer) -> Live {
+        const SHORT_RUN: usize = 32;
         let array = BooleanArray::new(rows.clone(), None);
-        Live { rows, filter: FilterBuilder::new(&array).optimize().build() }
+        let filter = FilterBuilder::new(&array).optimize().build();
+        let is_scattered = rows.set_slices().count() > filter.count() / SHORT_RUN;
+        let scattered = is_scattered.then(|| rows.set_indices_u32().collect::<Vec<u32>>().into());
+        Live { rows, filter, scattered }
+    }
+
+    /// The live ones of `array`.
+    fn of(&self, array: &ArrayRef) -> Converted {
+        match &self.scattered {
+            Some(rows) if array.data_type().is_primitive() => take(array, rows, None),
+            _ => self.filter.filter(array),
+        }
+        .map_err(text)
     }
 }
 
@@ -66,7 +82,7 @@ impl Source {
                     Convert::Leaf(to) if *array.data_type() == DataType::BinaryView => {
                         of_views(array.as_binary_view(), Some(live), to)
                     }
-                    _ => convert.apply(&live.filter.filter(array).map_err(text)?),
+                    _ => convert.apply(&live.of(array)?),
                 }
             }
             _ => self.array(decoded, to, rows),
@@ -301,22 +317,22 @@ fn copied(array: &BinaryViewArray, live: Option<&Live>) -> Result<Copied, String
     const INLINE: usize = 12;
     let views = array.views();
     let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
-    let whole = [(0, views.len())];
-    let runs: &mut dyn Iterator<Item = (usize, usize)> = match live {
-        Some(live) => &mut live.rows.set_slices(),
-        None => &mut whole.into_iter(),
+    // What is null is an empty value, whatever its view says.
+    let view = |i: usize| match nulls {
+        Some(nulls) if nulls.is_null(i) => 0,
+        _ => views[i],
     };
-    let count = live.map_or(views.len(), |live| live.filter.count());
-    let mut kept: Vec<u128> = Vec::with_capacity(count);
-    for (begin, end) in runs {
-        match nulls {
-            None => kept.extend_from_slice(&views[begin..end]),
-            // What is null is an empty value, whatever its view says.
-            Some(nulls) => {
-                kept.extend((begin..end).map(|i| if nulls.is_valid(i) { views[i] } else { 0 }))
-            }
+    let kept: Vec<u128> = match live {
+        None => (0..views.len()).map(view).collect(),
+        Some(Live { scattered: Some(rows), .. }) => {
+            rows.values().iter().map(|&i| view(i as usize)).collect()
         }
-    }
+        Some(live) => {
+            let runs = live.rows.set_slices();
+            runs.flat_map(|(begin, end)| begin..end).map(view).collect()
+        }
+    };
+    let count = kept.len();
     // A view's length is in its lowest bits. Arrow's offsets have 31 of them.
     let total: u64 = kept.iter().map(|view| u64::from(*view as u32)).sum();
     if i32::try_from(total).is_err() {
