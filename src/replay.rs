@@ -29,7 +29,7 @@ use crate::delta_log::commit::{
     self, Actions, CommitText, LogText, Order, SliceEnd, TextSlice, Wanted,
 };
 use crate::engine::{EventLevel, Events};
-use crate::error::{Error, Result, escaped};
+use crate::error::{Error, Result};
 use crate::memory::{ClearsAtEnd, Memory};
 use crate::parquet_file::{ParquetFile, Piece};
 use crate::read_ahead::{Cancel, Counters, Planned, Pool, ReadAhead, Source, Window};
@@ -667,18 +667,10 @@ impl Blame {
     /// Names the path, which the hash does not tell: the commit is read again.
     #[cold]
     fn error(&self, version: u64, key: &ActionKey, conflict: Conflict) -> Error {
-        let what = match conflict {
-            Conflict::PathAddedTwice => "adds the path twice",
-            Conflict::AddedAndRemoved => "adds and removes the same logical file",
-        };
         let text = self.commits.iter().find(|text| text.version == version);
         let path = text.and_then(|text| self.path_of(text, key));
         let name = text.map_or("a commit", |text| &text.name);
-        let path = path.map(|path| format!(" \"{}\"", escaped(&path))).unwrap_or_default();
-        Error::corrupt(format!(
-            "{name}: one commit {what}{path}, which the protocol forbids; a scan can be told to \
-             let the last action win"
-        ))
+        conflict.error(name, path.as_deref())
     }
 
     fn path_of(&self, text: &LogText, key: &ActionKey) -> Option<String> {

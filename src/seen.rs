@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use crate::actions::ActionKey;
+use crate::error::{Error, escaped};
 
 /// What the actions so far have said of each logical file.
 #[derive(Default)]
@@ -27,6 +28,21 @@ pub(crate) struct Seen {
 pub(crate) enum Conflict {
     PathAddedTwice,
     AddedAndRemoved,
+}
+
+impl Conflict {
+    /// The error of the commit `name`; `path` is the one that it is about.
+    pub(crate) fn error(self, name: &str, path: Option<&str>) -> Error {
+        let what = match self {
+            Conflict::PathAddedTwice => "adds the path twice",
+            Conflict::AddedAndRemoved => "adds and removes the same logical file",
+        };
+        let path = path.map(|path| format!(" \"{}\"", escaped(path))).unwrap_or_default();
+        Error::corrupt(format!(
+            "{name}: one commit {what}{path}, which the protocol forbids; a scan can be told to \
+             let the last action win"
+        ))
+    }
 }
 
 impl Seen {

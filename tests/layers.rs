@@ -76,7 +76,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("features", &["actions", "schema", "error"]),
     ("declarations", &["actions", "schema", "error"]),
     ("properties", &["error"]),
-    ("seen", &["actions"]),
+    ("seen", &["actions", "error"]),
     ("actions", &["error"]),
     ("partition_value", &["schema", "error"]),
     ("schema", &["error"]),
