@@ -14,8 +14,8 @@ use super::stream::Counts;
 use super::{BatchStream, Scan, columns};
 use crate::delta_log::commit_info::{CommitInfo, InfoColumns, InfoField};
 use crate::error::{Error, Result};
-use crate::read_ahead::{Cancel, Planned, ReadAhead};
-use crate::snapshot::Clock;
+use crate::read_ahead::{Cancel, Planned, ReadAhead, Window};
+use crate::snapshot::{Clock, Snapshot};
 use crate::span::{Label, SpanKind};
 use crate::storage::Storage;
 
@@ -203,11 +203,10 @@ impl Scan {
             None => 0..0,
         };
         let clock = snapshot.clock()?;
-        let modified = commits.start..clock.split(&commits);
-        let mut times = Vec::new();
-        if rows.columns.contains(&Column::Timestamp) && !modified.is_empty() {
-            times = snapshot.modification_times(modified.clone(), window).collect::<Result<_>>()?;
-        }
+        let times = match rows.columns.contains(&Column::Timestamp) {
+            true => ModificationTimes::of(snapshot, &clock, &commits, window)?,
+            false => ModificationTimes::default(),
+        };
         let run = RUN.min(self.batch_rows as u64).max(1);
         if self.threads.is_none() && engine.spares_threads() && commits.end - commits.start <= run {
             window.threads = 0;
@@ -222,7 +221,7 @@ impl Scan {
             cancel.clone(),
             Arc::clone(&counts.units),
             plan(commits, run, &clock),
-            move |versions| rows.decode(storage.as_ref(), &clock, versions, &modified, &times),
+            move |versions| rows.decode(storage.as_ref(), &clock, versions, &times),
         );
         Ok(BatchStream::new(schema, cancel, counts, units))
     }
@@ -248,6 +247,37 @@ impl Scan {
             .map(|(&name, column)| Field::new(name, column.data_type(), column.is_nullable()))
             .collect();
         Ok(Rows { columns, schema: Arc::new(Schema::new(fields)) })
+    }
+}
+
+/// When those of a range of commits were committed that no in-commit timestamp
+/// dates, in milliseconds since the Unix epoch.
+#[derive(Default)]
+pub(super) struct ModificationTimes {
+    first: u64,
+    ms: Vec<i64>,
+}
+
+impl ModificationTimes {
+    /// Looks at each such file: a commit that is not later than the one before it
+    /// counts as a millisecond later.
+    pub(super) fn of(
+        snapshot: &Snapshot,
+        clock: &Clock,
+        commits: &Range<u64>,
+        window: Window,
+    ) -> Result<ModificationTimes> {
+        let modified = commits.start..clock.split(commits);
+        let ms = match modified.is_empty() {
+            true => Vec::new(),
+            false => snapshot.modification_times(modified, window).collect::<Result<_>>()?,
+        };
+        Ok(ModificationTimes { first: commits.start, ms })
+    }
+
+    /// `None` where an in-commit timestamp says it.
+    pub(super) fn get(&self, version: u64) -> Option<i64> {
+        self.ms.get(usize::try_from(version.checked_sub(self.first)?).ok()?).copied()
     }
 }
 
@@ -280,14 +310,13 @@ struct Rows {
 }
 
 impl Rows {
-    /// The rows of `versions`, newest first; `times` are those of `modified`.
+    /// The rows of `versions`, newest first.
     fn decode(
         &self,
         storage: &dyn Storage,
         clock: &Clock,
         versions: Range<u64>,
-        modified: &Range<u64>,
-        times: &[i64],
+        times: &ModificationTimes,
     ) -> Result<RecordBatch> {
         let of_info = |column: &Column| match column {
             Column::Info(field) => Some(*field),
@@ -300,7 +329,7 @@ impl Rows {
         let mut info_bytes = 0;
         for version in versions.clone().rev() {
             let commit = clock.commit(version);
-            let time = times.get((version - modified.start) as usize).copied();
+            let time = times.get(version);
             let is_dated = time.is_some() || !wants_timestamp;
             let info = match fields.is_empty() && is_dated {
                 true => None,
