@@ -12,7 +12,7 @@
 //! vector is held to all that is said of it: size, checksum, magic number, order
 //! of keys, cardinality, and the rows that its data file has.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::array::{Array, AsArray, BooleanBufferBuilder, StructArray};
@@ -550,27 +550,35 @@ impl DeletedRows {
 
     /// How many of `rows` are deleted.
     pub(super) fn count(&self, rows: Range<u64>) -> u64 {
-        self.ranges(rows).map(|range| range.end - range.start).sum()
+        self.reached(rows).map(|(_, bitmap, lows)| bitmap.range_cardinality(lows)).sum()
     }
 
     /// The deleted ones of `rows` as ranges, ascending.
     fn ranges(&self, rows: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+        self.reached(rows).flat_map(|(first, bitmap, lows)| {
+            let mut deleted = bitmap.range(lows);
+            std::iter::from_fn(move || deleted.next_range()).map(move |range| {
+                first + u64::from(*range.start())..first + u64::from(*range.end()) + 1
+            })
+        })
+    }
+
+    /// The bitmaps that `rows` reach into: each with its first row, and what they
+    /// reach of it.
+    fn reached(
+        &self,
+        rows: Range<u64>,
+    ) -> impl Iterator<Item = (u64, &RoaringBitmap, RangeInclusive<u32>)> {
         let is_before = |(key, _): &_| first_row(*key) + u64::from(u32::MAX) < rows.start;
         let from = self.bitmaps.partition_point(is_before);
         let end = rows.end;
         let reached = self.bitmaps[from..].iter().take_while(move |(key, _)| first_row(*key) < end);
-        reached
-            .filter_map(move |(key, bitmap)| {
-                let first = first_row(*key);
-                let start = u32::try_from(rows.start.saturating_sub(first)).ok()?;
-                let last = u32::try_from(rows.end - 1 - first).unwrap_or(u32::MAX);
-                (start <= last).then(|| (first, bitmap.range(start..=last)))
-            })
-            .flat_map(|(first, mut deleted)| {
-                std::iter::from_fn(move || deleted.next_range()).map(move |range| {
-                    first + u64::from(*range.start())..first + u64::from(*range.end()) + 1
-                })
-            })
+        reached.filter_map(move |(key, bitmap)| {
+            let first = first_row(*key);
+            let start = u32::try_from(rows.start.saturating_sub(first)).ok()?;
+            let last = u32::try_from(rows.end - 1 - first).unwrap_or(u32::MAX);
+            (start <= last).then_some((first, bitmap, start..=last))
+        })
     }
 
     /// The rows that are deleted here and not in `other`.
@@ -1174,6 +1182,8 @@ mod tests {
                 let start = near.saturating_sub(numbers.below(3_000));
                 let range = start..start + numbers.below(6_000);
                 let naive: Vec<bool> = range.clone().map(|row| !set.contains(&row)).collect();
+                let dead = naive.iter().filter(|&&live| !live).count() as u64;
+                assert_eq!(deleted.count(range.clone()), dead);
                 let mask = deleted.live_mask(range.clone());
                 match mask {
                     Some(mask) => assert_eq!(mask.iter().collect::<Vec<_>>(), naive),
