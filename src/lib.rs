@@ -19,7 +19,8 @@
 //! [`Engine::open`] opens an older version, by number or by time. A host that
 //! keeps a list of the files brings it up to date with [`Snapshot::refresh`] and
 //! [`Scan::changes_since`]; [`Scan::actions`] tells what a range of commits did,
-//! [`Scan::history`] who did it. [`Scan::rows`] reads the data itself.
+//! [`Scan::history`] who did it. [`Scan::rows`] reads the data itself, and
+//! [`Scan::change_rows`] what became of which rows.
 //!
 //! # What it promises
 //!
@@ -111,9 +112,9 @@ pub use properties::{
     ROW_TRACKING_DOMAIN, TableProperties, clustering_columns, row_id_high_water_mark,
 };
 pub use scan::{
-    ACTION_COLUMNS, ACTION_KINDS, BatchStream, CHANGE_COLUMNS, CancelHandle, DEFAULT_FILE_COLUMNS,
-    DEFAULT_HISTORY_COLUMNS, FILE_COLUMNS, HISTORY_COLUMNS, HistoryOptions, Progress,
-    ProgressHandle, ROW_METADATA_COLUMNS, Scan,
+    ACTION_COLUMNS, ACTION_KINDS, BatchStream, CHANGE_COLUMNS, CHANGE_ROW_COLUMNS, CancelHandle,
+    DEFAULT_FILE_COLUMNS, DEFAULT_HISTORY_COLUMNS, FILE_COLUMNS, HISTORY_COLUMNS, HistoryOptions,
+    Progress, ProgressHandle, ROW_METADATA_COLUMNS, Scan,
 };
 pub use schema::{
     ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType, TypeChange,

@@ -26,7 +26,7 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::parquet_file::{Columns, GroupPages, ParquetFile, Piece, Take};
-use crate::schema::{ColumnMappingMode, StructField};
+use crate::schema::{ColumnMappingMode, DataType, StructField};
 use convert::{Live, Source};
 use resolve::{Column, Resolver};
 
@@ -72,10 +72,10 @@ impl Wanted {
         Ok(Wanted { schema: schema_of(&columns), columns })
     }
 
-    /// These columns and one more, last: a top-level column of 64-bit integers that
+    /// These columns and one more, last: a top-level column of a primitive type that
     /// is no column of the table and has this name in files that have it.
-    pub(super) fn and_extra(mut self, physical_name: &str) -> Wanted {
-        self.columns.push(Column::extra(physical_name));
+    pub(super) fn and_extra(mut self, physical_name: &str, data_type: &DataType) -> Wanted {
+        self.columns.push(Column::extra(physical_name, data_type));
         self.schema = schema_of(&self.columns);
         self
     }
@@ -337,7 +337,7 @@ fn kept_bits(live: &BooleanBuffer, kept: &[Range<usize>]) -> BooleanBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{ArrayType, DataType, MapType, StructType};
+    use crate::schema::{ArrayType, MapType, StructType};
     use crate::storage::{Metered, Storage};
     use arrow::array::*;
     use arrow::buffer::{NullBuffer, OffsetBuffer};
@@ -551,7 +551,10 @@ mod tests {
         let file = Written::new(&batch([("_row_id", ids), ("a", ints([1, 2]))]));
         let wanted = |mode| {
             let a = mapped("a", "a", 1, DataType::Integer);
-            Wanted::new(&[a], mode).unwrap().and_extra("_version").and_extra("_row_id")
+            Wanted::new(&[a], mode)
+                .unwrap()
+                .and_extra("_version", &DataType::Long)
+                .and_extra("_row_id", &DataType::Long)
         };
         let file = file.open(wanted(ColumnMappingMode::None)).unwrap();
         let read = file.read(&file.pieces()[0], None, 10).unwrap();

@@ -582,7 +582,6 @@ impl DeletedRows {
     }
 
     /// The rows that are deleted here and not in `other`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for changes of rows, which come next"))]
     pub(super) fn without(&self, other: &DeletedRows) -> DeletedRows {
         let rest = |(key, bitmap): &(u32, RoaringBitmap)| {
             let rest = match other.bitmaps.binary_search_by_key(key, |(key, _)| *key) {

@@ -1,6 +1,7 @@
 //! What to read of a snapshot: a scan, and its streams.
 
 mod actions;
+mod change_rows;
 mod changes;
 mod checks;
 mod columns;
@@ -8,6 +9,7 @@ mod data_file;
 mod deletion_vector;
 mod files;
 mod history;
+mod older_schema;
 mod place;
 mod row_columns;
 mod rows;
@@ -16,7 +18,7 @@ mod stream;
 pub use actions::ACTION_KINDS;
 pub use columns::{ACTION_COLUMNS, CHANGE_COLUMNS, DEFAULT_FILE_COLUMNS, FILE_COLUMNS};
 pub use history::{DEFAULT_HISTORY_COLUMNS, HISTORY_COLUMNS, HistoryOptions};
-pub use row_columns::ROW_METADATA_COLUMNS;
+pub use row_columns::{CHANGE_ROW_COLUMNS, ROW_METADATA_COLUMNS};
 pub use stream::{BatchStream, CancelHandle, Progress, ProgressHandle};
 
 use arrow::datatypes::SchemaRef;
@@ -157,21 +159,23 @@ impl Scan {
         self
     }
 
-    /// Ends a stream of [`rows`](Self::rows) after so many. No more is decoded than
+    /// Ends a stream of [`rows`](Self::rows), or of
+    /// [changed ones](Self::change_rows), after so many. No more is decoded than
     /// they take, but for what was under way already. Default: all of them.
     pub fn limit(mut self, rows: u64) -> Self {
         self.limit = Some(rows);
         self
     }
 
-    /// Gives the batches of [`rows`](Self::rows) as they are decoded: one that takes
-    /// long holds up no other, and their order is another each time.
+    /// Gives the batches of [`rows`](Self::rows), or of
+    /// [changed ones](Self::change_rows), as they are decoded: one that takes long
+    /// holds up no other, and their order is another each time.
     pub fn unordered(mut self) -> Self {
         self.unordered = true;
         self
     }
 
-    /// Lets [`rows`](Self::rows) read data files and deletion vectors that lie
+    /// Lets [`rows`](Self::rows) and [`change_rows`](Self::change_rows) read data files and deletion vectors that lie
     /// outside the table's root, by absolute paths of the local file system: a
     /// shallow clone has them. The log then names any file that this process may
     /// read. Without it they are an error of kind `Unsupported`.

@@ -22,6 +22,13 @@ pub const ROW_METADATA_COLUMNS: &[&str] = &[
     "_metadata.row_commit_version",
 ];
 
+/// What a stream of changed rows can say of a row beside those;
+/// [`Scan::change_rows`](crate::Scan::change_rows) says what each one holds.
+pub const CHANGE_ROW_COLUMNS: &[&str] = &[CHANGE_TYPE, "_commit_version", "_commit_timestamp"];
+
+/// In a change data file this is a column too ("Change Data Files").
+pub(super) const CHANGE_TYPE: &str = "_change_type";
+
 const MATERIALIZED_ROW_ID: &str = "delta.rowTracking.materializedRowIdColumnName";
 const MATERIALIZED_COMMIT_VERSION: &str =
     "delta.rowTracking.materializedRowCommitVersionColumnName";
@@ -66,6 +73,30 @@ impl MetadataColumn {
     }
 }
 
+/// One of [`CHANGE_ROW_COLUMNS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChangeColumn {
+    ChangeType,
+    CommitVersion,
+    CommitTimestamp,
+}
+
+impl ChangeColumn {
+    fn named(name: &str) -> Option<ChangeColumn> {
+        use ChangeColumn::*;
+        let at = CHANGE_ROW_COLUMNS.iter().position(|&known| known == name)?;
+        [ChangeType, CommitVersion, CommitTimestamp].get(at).copied()
+    }
+
+    fn data_type(self) -> ArrowType {
+        match self {
+            ChangeColumn::ChangeType => ArrowType::Utf8,
+            ChangeColumn::CommitVersion => ArrowType::Int64,
+            ChangeColumn::CommitTimestamp => MetadataColumn::ModificationTime.data_type(),
+        }
+    }
+}
+
 /// Where a column's values come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
@@ -77,25 +108,59 @@ pub(super) enum Column {
     /// [`RowColumns::wanted`] of the column of data files that knows better where
     /// it is not null.
     Metadata { column: MetadataColumn, materialized: Option<usize> },
+    /// What is known of the change that the row is.
+    Change(ChangeColumn),
 }
 
 /// The columns of a stream of rows, resolved against the table.
 pub(super) struct RowColumns {
     pub(super) columns: Vec<Column>,
     pub(super) schema: SchemaRef,
-    /// What is read of data files: columns of the table, or what is wanted of
-    /// them, and behind them others, which are none of the table's.
-    pub(super) wanted: Arc<Wanted>,
+    /// What is read of data files.
+    wanted: Arc<Wanted>,
+    /// The same of change data files, in a stream of changes: behind all others
+    /// there is what they say the change is, if that is wanted.
+    wanted_of_changes: Option<Arc<Wanted>>,
+}
+
+/// What the rows of a stream are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RowsAre {
+    Live,
+    Changes,
 }
 
 impl RowColumns {
     /// The columns at `paths`; `None`: all of the table's.
-    pub(super) fn resolve(snapshot: &Snapshot, paths: Option<&[String]>) -> Result<RowColumns> {
+    pub(super) fn of_table(snapshot: &Snapshot, paths: Option<&[String]>) -> Result<RowColumns> {
+        RowColumns::resolve(snapshot, paths, RowsAre::Live)
+    }
+
+    /// As `of_table`, of a stream of changes: `None` has [`CHANGE_ROW_COLUMNS`] behind
+    /// the table's.
+    pub(super) fn of_changes(snapshot: &Snapshot, paths: Option<&[String]>) -> Result<RowColumns> {
+        RowColumns::resolve(snapshot, paths, RowsAre::Changes)
+    }
+
+    fn resolve(snapshot: &Snapshot, paths: Option<&[String]>, rows: RowsAre) -> Result<RowColumns> {
         let table = snapshot.schema();
+        let of_changes: &[&str] = match rows {
+            RowsAre::Live => &[],
+            RowsAre::Changes => CHANGE_ROW_COLUMNS,
+        };
+        // "Change Data Files": the names are reserved in such a table.
+        if let Some(taken) = of_changes.iter().find(|name| table.field(name).is_some()) {
+            return Err(Error::unsupported(format!(
+                "the table has a column {taken} of its own, which a stream of changes has as well"
+            )));
+        }
         let mut wishes = Wish::default();
         match paths {
             Some(paths) => paths.iter().try_for_each(|path| wishes.add_path(table, path))?,
-            None => wishes.children = table.fields.iter().map(Wish::all_of).collect(),
+            None => {
+                let own = of_changes.iter().map(|&name| (name.to_owned(), Wish::default()));
+                wishes.children = table.fields.iter().map(Wish::all_of).chain(own).collect();
+            }
         }
         // By the schema's spelling: the metaData's own may differ in case.
         let partition: HashMap<&str, usize> = snapshot
@@ -120,8 +185,13 @@ impl RowColumns {
         let (mut of_data, mut extras) = (0, Vec::new());
         for (name, wish) in &wishes.children {
             let (column, field) = match find(name) {
+                None if of_changes.contains(&name.as_str()) && wish.children.is_empty() => {
+                    let column = ChangeColumn::named(name).ok_or_else(|| no_column(name))?;
+                    let field = Field::new(name, column.data_type(), false);
+                    (Column::Change(column), Arc::new(field))
+                }
                 None => {
-                    let (column, extra) = metadata_column(snapshot, name)?;
+                    let (column, extra) = metadata_column(snapshot, name, rows)?;
                     let materialized = extra.map(|extra| {
                         extras.push(extra);
                         data.len() + extras.len() - 1
@@ -146,9 +216,29 @@ impl RowColumns {
             columns.push(column);
             fields.push(field);
         }
-        let wanted = extras.into_iter().fold(wanted, Wanted::and_extra);
+        let long = |wanted: Wanted, name| wanted.and_extra(name, &DataType::Long);
+        let wanted = Arc::new(extras.into_iter().fold(wanted, long));
+        let wanted_of_changes = match rows {
+            RowsAre::Live => None,
+            RowsAre::Changes if columns.contains(&Column::Change(ChangeColumn::ChangeType)) => {
+                let wanted = Wanted::new(&data, snapshot.column_mapping())?;
+                Some(Arc::new(wanted.and_extra(CHANGE_TYPE, &DataType::String)))
+            }
+            RowsAre::Changes => Some(Arc::clone(&wanted)),
+        };
         let schema = Arc::new(Schema::new(fields));
-        Ok(RowColumns { columns, schema, wanted: Arc::new(wanted) })
+        Ok(RowColumns { columns, schema, wanted, wanted_of_changes })
+    }
+
+    /// What is read of a data file, or of a change data file: columns of the table,
+    /// or what is wanted of them, and behind them others, which are none of the
+    /// table's.
+    pub(super) fn wanted(&self, is_change_file: bool) -> Result<&Arc<Wanted>> {
+        if !is_change_file {
+            return Ok(&self.wanted);
+        }
+        let wanted = self.wanted_of_changes.as_ref();
+        wanted.ok_or_else(|| Error::bug("a change data file among those of a table"))
     }
 
     /// Whether any of the columns is `wanted`.
@@ -161,9 +251,16 @@ impl RowColumns {
 fn metadata_column<'a>(
     snapshot: &'a Snapshot,
     name: &str,
+    rows: RowsAre,
 ) -> Result<(MetadataColumn, Option<&'a str>)> {
     let column = MetadataColumn::named(name).ok_or_else(|| no_column(name))?;
     let Some(property) = column.materialized_by() else { return Ok((column, None)) };
+    if rows == RowsAre::Changes {
+        return Err(Error::invalid(format!(
+            "column \"{name}\": a stream of changes does not have it, because the log gives change \
+             data files no row ids"
+        )));
+    }
     let enabled = snapshot.properties().get("delta.enableRowTracking")?;
     if enabled != Some(PropertyValue::Boolean(true)) {
         return Err(Error::invalid(format!(
@@ -281,9 +378,10 @@ impl Wish {
 
 fn no_column(path: &str) -> Error {
     Error::invalid(format!(
-        "no column \"{}\" in the table; beside its columns there are {}",
+        "no column \"{}\" in the table; beside its columns there are {}, and of changes {}",
         escaped(path),
-        ROW_METADATA_COLUMNS.join(", ")
+        ROW_METADATA_COLUMNS.join(", "),
+        CHANGE_ROW_COLUMNS.join(", ")
     ))
 }
 

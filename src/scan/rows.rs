@@ -5,6 +5,7 @@
 //! read, and then its row groups are decoded. What is the same for a whole file,
 //! its partition values and its path, is made once and handed out in slices.
 
+use std::iter::repeat_n;
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::Poll;
@@ -13,7 +14,7 @@ use std::vec;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
-    StructArray, UInt32Array,
+    StructArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{cast, take};
@@ -24,13 +25,13 @@ use super::columns::Rows;
 use super::data_file::DataFile;
 use super::deletion_vector::{self, DeletedRows, Descriptor, Vector};
 use super::place::{Place, outside_root, place_of, shown};
-use super::row_columns::{Column, MetadataColumn, RowColumns};
-use super::stream::Units;
+use super::row_columns::{CHANGE_TYPE, ChangeColumn, Column, MetadataColumn, RowColumns};
+use super::stream::{Counts, Units};
 use super::{BatchStream, Scan};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::parquet_file::{ParquetFile, Piece};
-use crate::read_ahead::{Counters, Planned, ReadAhead, Source, Window};
+use crate::read_ahead::{Cancel, Counters, Planned, ReadAhead, Source, Window};
 use crate::span::{Label, SpanKind};
 use crate::storage::Storage;
 
@@ -73,9 +74,7 @@ impl Scan {
     /// [`reads_outside_root`](Self::reads_outside_root); each names the file.
     pub fn rows(&self) -> Result<BatchStream> {
         let snapshot = &self.snapshot;
-        let columns = Arc::new(RowColumns::resolve(snapshot, self.columns.as_deref())?);
-        let others = columns.columns.iter().filter(|c| !matches!(c, Column::Data(_))).count();
-        let schema = Arc::clone(&columns.schema);
+        let columns = Arc::new(RowColumns::of_table(snapshot, self.columns.as_deref())?);
         let listing = Scan { columns: Some(listing_columns(&columns)), ..snapshot.scan() };
         let listing = Scan {
             threads: self.threads,
@@ -87,23 +86,37 @@ impl Scan {
         };
         let projection = listing.resolve(Rows::Files)?;
         let (cancel, counts, listing) = listing.listing(projection)?;
+        let files = Files { listing, batch: None, root: counts.storage.root().to_owned() };
+        self.rows_of(columns, cancel, counts, files)
+    }
+
+    /// Starts the stream of the rows of `files`.
+    pub(super) fn rows_of(
+        &self,
+        columns: Arc<RowColumns>,
+        cancel: Cancel,
+        counts: Arc<Counts>,
+        files: impl Source<Item = Result<Planned<Job>>> + 'static,
+    ) -> Result<BatchStream> {
+        let others = columns.columns.iter().filter(|c| !matches!(c, Column::Data(_))).count();
+        let schema = Arc::clone(&columns.schema);
         let storage: Arc<dyn Storage> = Arc::clone(&counts.storage) as _;
         let opener = Opener {
-            storage: Arc::clone(&storage),
+            storage,
             outside: self.outside_storage()?,
             columns: Arc::clone(&columns),
-            memory: snapshot.engine().memory().clone(),
+            memory: self.snapshot.engine().memory().clone(),
             batch_rows: self.batch_rows.max(1),
         };
-        let engine = snapshot.engine();
+        let engine = self.snapshot.engine();
         let window = self.rows_window();
         let opened = ReadAhead::of(
             engine.pool(),
             window,
             cancel.clone(),
             Arc::new(Counters::default()),
-            Files { listing, batch: None, root: storage.root().to_owned() },
-            move |file: Job| opener.open(&file).map(Arc::new),
+            files,
+            move |file: Job| opener.open(&file),
         );
         let opened = if self.unordered { opened.unordered() } else { opened };
         let batch_rows = self.batch_rows.max(1);
@@ -128,7 +141,7 @@ impl Scan {
     /// # Errors
     /// `InvalidArgument` as [`rows`](Self::rows).
     pub fn rows_schema(&self) -> Result<SchemaRef> {
-        Ok(RowColumns::resolve(&self.snapshot, self.columns.as_deref())?.schema)
+        Ok(RowColumns::of_table(&self.snapshot, self.columns.as_deref())?.schema)
     }
 
     /// How many rows the table has, by the log alone: no data file is read.
@@ -190,7 +203,7 @@ impl Scan {
 }
 
 /// The columns of the listing that rows with these columns need.
-fn listing_columns(columns: &RowColumns) -> Vec<String> {
+pub(super) fn listing_columns(columns: &RowColumns) -> Vec<String> {
     let mut names = vec!["path", "modification_time", "deletion_vector"];
     let is = |wanted| move |column| matches!(column, Column::Metadata { column, .. } if column == wanted);
     if columns.has(|column| matches!(column, Column::Partition(_))) {
@@ -205,19 +218,19 @@ fn listing_columns(columns: &RowColumns) -> Vec<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// A batch of the listing.
-struct Listed {
-    paths: StringArray,
+/// A batch of the listing, or of other actions that speak of files.
+pub(super) struct Listed {
+    pub(super) paths: StringArray,
     modified: ArrayRef,
     /// Their deletion vectors, by row.
-    vectors: Vec<Option<Vector>>,
-    partition: Option<StructArray>,
+    pub(super) vectors: Vec<Option<Vector>>,
+    pub(super) partition: Option<StructArray>,
     base_row_ids: Option<Int64Array>,
     commit_versions: Option<Int64Array>,
 }
 
 impl Listed {
-    fn new(batch: &RecordBatch, root: &str) -> Result<Listed> {
+    pub(super) fn new(batch: &RecordBatch, root: &str) -> Result<Listed> {
         let numbers =
             |name| batch.column_by_name(name).map(|c| c.as_primitive::<Int64Type>().clone());
         let missing = || Error::bug("a column of the listing is missing");
@@ -240,10 +253,65 @@ impl Listed {
     }
 }
 
-/// A file that is to be opened.
-struct Job {
+/// A file that is to be opened, and which of its rows are wanted.
+pub(super) struct Job {
     listed: Arc<Listed>,
     row: usize,
+    /// Those that this vector deletes, where there is one; else all of them.
+    only: Option<Vector>,
+    /// But none that this one deletes.
+    without: Option<Vector>,
+    /// What they are, in a stream of changes.
+    change: Option<Change>,
+}
+
+/// What the rows of a file are in a stream of changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change {
+    /// `None`: a change data file, which says it of each row.
+    pub(super) change_type: Option<&'static str>,
+    pub(super) version: i64,
+    /// Microseconds since the Unix epoch.
+    pub(super) timestamp: i64,
+}
+
+impl Change {
+    /// A column of it, as many times as there are rows; `None` where it is another
+    /// for each.
+    fn constant(&self, column: ChangeColumn, rows: usize) -> Option<ArrayRef> {
+        Some(match column {
+            ChangeColumn::ChangeType => {
+                Arc::new(StringArray::from_iter_values(repeat_n(self.change_type?, rows)))
+            }
+            ChangeColumn::CommitVersion => Arc::new(Int64Array::from_value(self.version, rows)),
+            ChangeColumn::CommitTimestamp => {
+                let times = TimestampMicrosecondArray::from_value(self.timestamp, rows);
+                Arc::new(times.with_timezone("UTC"))
+            }
+        })
+    }
+}
+
+impl Job {
+    /// The live rows of the file in a row of `listed`.
+    pub(super) fn live(listed: &Arc<Listed>, row: usize) -> Job {
+        let without = listed.vectors[row].clone();
+        Job { listed: Arc::clone(listed), row, only: None, without, change: None }
+    }
+
+    /// Those of its rows alone that `only` deletes and `without` does not.
+    pub(super) fn between(self, only: Vector, without: Option<Vector>) -> Job {
+        Job { only: Some(only), without, ..self }
+    }
+
+    pub(super) fn changed(self, change: Change) -> Job {
+        Job { change: Some(change), ..self }
+    }
+
+    pub(super) fn planned(self) -> Planned<Job> {
+        let label = Label::new(SpanKind::Open, self.listed.paths.value(self.row));
+        Planned { unit: self, bytes: TAIL_BYTES as usize, label }
+    }
 }
 
 /// The live files, one by one, as a plan of what to open.
@@ -262,14 +330,9 @@ impl<L: Source<Item = Result<RecordBatch>>> Source for Files<L> {
             if let Some((listed, row)) = &mut self.batch
                 && *row < listed.paths.len()
             {
-                let job = Job { listed: Arc::clone(listed), row: *row };
-                let label = Label::new(SpanKind::Open, listed.paths.value(*row));
+                let job = Job::live(listed, *row);
                 *row += 1;
-                return Poll::Ready(Some(Ok(Planned {
-                    unit: job,
-                    bytes: TAIL_BYTES as usize,
-                    label,
-                })));
+                return Poll::Ready(Some(Ok(job.planned())));
             }
             let batch = match self.listing.next_until(deadline) {
                 Poll::Ready(Some(batch)) => batch,
@@ -301,7 +364,7 @@ struct Opener {
 /// A data file, ready to be decoded.
 struct OpenFile {
     data: DataFile,
-    deleted: Option<Arc<DeletedRows>>,
+    wanted: WantedRows,
     /// Of each column that is the same in all rows, as many of them as a batch can
     /// have.
     constants: Vec<Option<ArrayRef>>,
@@ -310,26 +373,26 @@ struct OpenFile {
 }
 
 impl Opener {
-    fn open(&self, job: &Job) -> Result<OpenFile> {
-        let Job { listed, row } = job;
-        let (path, row) = (listed.paths.value(*row), *row);
+    /// Opens the file; `None` where no row of it is wanted.
+    fn open(&self, job: &Job) -> Result<Option<Arc<OpenFile>>> {
+        let (listed, row) = (&job.listed, job.row);
+        let path = listed.paths.value(row);
         let place = place_of(self.storage.root(), path)?;
+        // Before the file is: two vectors may say that there is nothing to read of it.
+        let (only, without) = (self.load(job.only.as_ref())?, self.load(job.without.as_ref())?);
+        let wanted = WantedRows::between(only.as_ref(), without.as_ref());
+        if matches!(&wanted, WantedRows::Only(rows) if rows.len() == 0) {
+            return Ok(None);
+        }
         let (storage, name) = self.storage_of(&place)?;
         let file =
             ParquetFile::open_tail(storage, name, TAIL_BYTES).map_err(Error::of_listed_file)?;
         let rows = file.rows();
-        let data = DataFile::new(file, &self.columns.wanted, &self.memory)?;
-        let deleted = match &listed.vectors[row] {
-            Some(vector) => {
-                let deleted = vector.load(&|place, range| {
-                    let (storage, name) = self.storage_of(place)?;
-                    storage.read_range(name, range)
-                })?;
-                deleted.check_rows(rows).map_err(|e| e.at(place))?;
-                Some(deleted)
-            }
-            None => None,
-        };
+        for vector in [&only, &without].into_iter().flatten() {
+            vector.check_rows(rows).map_err(|e| e.at(&place))?;
+        }
+        let is_change_file = job.change.is_some_and(|change| change.change_type.is_none());
+        let data = DataFile::new(file, self.columns.wanted(is_change_file)?, &self.memory)?;
         let number = |values: &Option<Int64Array>| {
             values.as_ref().filter(|values| values.is_valid(row)).map(|values| values.value(row))
         };
@@ -347,16 +410,28 @@ impl Opener {
                     MetadataColumn::ModificationTime => Arc::clone(&listed.modified),
                     _ => return Ok(None),
                 },
+                Column::Change(column) => {
+                    let change = job.change.ok_or_else(|| Error::bug("rows of no change"))?;
+                    return Ok(change.constant(column, in_a_batch));
+                }
             };
             repeated(&of_one, row, in_a_batch).map(Some)
         });
-        Ok(OpenFile {
+        Ok(Some(Arc::new(OpenFile {
             constants: constants.collect::<Result<_>>()?,
             data,
-            deleted,
+            wanted,
             base_row_id: number(&listed.base_row_ids),
             commit_version: number(&listed.commit_versions),
-        })
+        })))
+    }
+
+    fn load(&self, vector: Option<&Vector>) -> Result<Option<Arc<DeletedRows>>> {
+        let read = |place: &Place, range| {
+            let (storage, name) = self.storage_of(place)?;
+            storage.read_range(name, range)
+        };
+        vector.map(|vector| vector.load(&read)).transpose()
     }
 
     fn storage_of<'a>(&'a self, place: &'a Place) -> Result<(&'a Arc<dyn Storage>, &'a str)> {
@@ -370,6 +445,46 @@ impl Opener {
     }
 }
 
+/// Which rows of a file are wanted.
+enum WantedRows {
+    All,
+    Without(Arc<DeletedRows>),
+    Only(Arc<DeletedRows>),
+}
+
+impl WantedRows {
+    fn between(only: Option<&Arc<DeletedRows>>, without: Option<&Arc<DeletedRows>>) -> WantedRows {
+        match (only, without) {
+            (None, None) => WantedRows::All,
+            (None, Some(without)) => WantedRows::Without(Arc::clone(without)),
+            (Some(only), None) => WantedRows::Only(Arc::clone(only)),
+            (Some(only), Some(without)) => WantedRows::Only(Arc::new(only.without(without))),
+        }
+    }
+
+    /// How many of `rows` are wanted.
+    fn count(&self, rows: Range<u64>) -> u64 {
+        match self {
+            WantedRows::All => rows.end - rows.start,
+            WantedRows::Without(deleted) => rows.end - rows.start - deleted.count(rows),
+            WantedRows::Only(wanted) => wanted.count(rows),
+        }
+    }
+
+    /// True for each of `rows` that is wanted; `None` where all are.
+    fn mask(&self, rows: Range<u64>) -> Option<BooleanBuffer> {
+        match self {
+            WantedRows::All => None,
+            WantedRows::Without(deleted) => deleted.live_mask(rows),
+            WantedRows::Only(wanted) => {
+                let length = usize::try_from(rows.end - rows.start).unwrap_or(0);
+                let others = wanted.live_mask(rows);
+                Some(others.map_or_else(|| BooleanBuffer::new_unset(length), |others| !&others))
+            }
+        }
+    }
+}
+
 /// The value in one row of `values`, again and again.
 fn repeated(values: &ArrayRef, row: usize, rows: usize) -> Result<ArrayRef> {
     let row = u32::try_from(row).map_err(|_| Error::bug("a batch of so many files"))?;
@@ -378,7 +493,7 @@ fn repeated(values: &ArrayRef, row: usize, rows: usize) -> Result<ArrayRef> {
 }
 
 impl OpenFile {
-    /// The live rows of a unit.
+    /// The wanted rows of a unit.
     fn decode(
         &self,
         unit: &Unit,
@@ -386,7 +501,7 @@ impl OpenFile {
         batch_rows: usize,
     ) -> Result<Vec<RecordBatch>> {
         let rows = unit.rows();
-        let live = self.deleted.as_ref().and_then(|deleted| deleted.live_mask(rows.clone()));
+        let live = self.wanted.mask(rows.clone());
         let data = self.data.read(&unit.piece, live.as_ref(), batch_rows)?;
         let wants_index = columns.has(|column| {
             let is_index =
@@ -410,6 +525,7 @@ impl OpenFile {
                             let materialized = materialized.map(|at| data.column(at));
                             self.of_row(column, materialized, indexes.as_ref(), rows)
                         }
+                        (Column::Change(_), None) => self.recorded(&data),
                         _ => Err(Error::bug("a batch of more rows than were asked for")),
                     }
                 });
@@ -419,6 +535,17 @@ impl OpenFile {
                 .map_err(|e| self.data.file().error(e))
         };
         data.into_iter().map(batch).collect()
+    }
+
+    /// What a change data file says that its rows are ("Change Data Files").
+    fn recorded(&self, data: &RecordBatch) -> Result<ArrayRef> {
+        let column = data.columns().last().filter(|column| column.null_count() == 0);
+        column.cloned().ok_or_else(|| {
+            Error::corrupt(format!(
+                "{}: a row of a change data file has no {CHANGE_TYPE}",
+                self.data.file().name()
+            ))
+        })
     }
 
     /// A column of numbers that differ from row to row.
@@ -503,7 +630,7 @@ struct AtFile {
 
 /// The pieces of opened files, as a plan of what to decode.
 struct Pieces {
-    opened: ReadAhead<Arc<OpenFile>>,
+    opened: ReadAhead<Option<Arc<OpenFile>>>,
     at: Option<AtFile>,
     /// How many rows are still wanted, where there is a limit.
     rows_left: Option<u64>,
@@ -515,29 +642,36 @@ impl Pieces {
     /// The next unit of the file at hand.
     fn next_piece(&mut self) -> Option<Planned<Unit>> {
         let AtFile { file, pieces, row_group, group_start } = self.at.as_mut()?;
-        let mut piece = pieces.next()?;
         let groups = file.data.file().row_groups();
-        while *row_group < piece.row_group {
-            *group_start += u64::try_from(groups[*row_group].num_rows()).unwrap_or(0);
-            *row_group += 1;
-        }
-        let mut unit =
-            Unit { file: Arc::clone(file), piece: piece.clone(), group_start: *group_start };
-        if let Some(left) = &mut self.rows_left {
-            let deleted = file.deleted.as_ref().map_or(0, |deleted| deleted.count(unit.rows()));
-            let wanted = usize::try_from(left.saturating_add(deleted)).unwrap_or(usize::MAX);
-            let all = piece.rows.len();
-            if wanted < all {
-                piece.bytes = piece.bytes / all as u64 * wanted as u64;
-                piece.rows.end = piece.rows.start + wanted;
+        loop {
+            let mut piece = pieces.next()?;
+            while *row_group < piece.row_group {
+                *group_start += u64::try_from(groups[*row_group].num_rows()).unwrap_or(0);
+                *row_group += 1;
             }
-            unit.piece = piece;
-            *left -= (unit.piece.rows.len() as u64).saturating_sub(deleted).min(*left);
+            let mut unit =
+                Unit { file: Arc::clone(file), piece: piece.clone(), group_start: *group_start };
+            let wanted = file.wanted.count(unit.rows());
+            if wanted == 0 {
+                continue;
+            }
+            if let Some(left) = &mut self.rows_left {
+                let all = piece.rows.len();
+                let others = (all as u64).saturating_sub(wanted);
+                let enough = usize::try_from(left.saturating_add(others)).unwrap_or(usize::MAX);
+                if enough < all {
+                    piece.bytes = piece.bytes / all as u64 * enough as u64;
+                    piece.rows.end = piece.rows.start + enough;
+                }
+                unit.piece = piece;
+                *left -= (unit.piece.rows.len() as u64).saturating_sub(others).min(*left);
+            }
+            let label = Label::new(SpanKind::Decode, Arc::clone(file.data.file().name()));
+            let own = unit.piece.rows.len().saturating_mul(8 * self.others);
+            let bytes = usize::try_from(unit.piece.bytes).unwrap_or(usize::MAX);
+            let bytes = bytes.saturating_add(own);
+            return Some(Planned { bytes, label: label.share("rows", unit.rows()), unit });
         }
-        let label = Label::new(SpanKind::Decode, Arc::clone(file.data.file().name()));
-        let own = unit.piece.rows.len().saturating_mul(8 * self.others);
-        let bytes = usize::try_from(unit.piece.bytes).unwrap_or(usize::MAX).saturating_add(own);
-        Some(Planned { bytes, label: label.share("rows", unit.rows()), unit })
     }
 }
 
@@ -553,7 +687,8 @@ impl Source for Pieces {
                 return Poll::Ready(Some(Ok(planned)));
             }
             match self.opened.next_until(deadline) {
-                Poll::Ready(Some(Ok(file))) => {
+                Poll::Ready(Some(Ok(None))) => {}
+                Poll::Ready(Some(Ok(Some(file)))) => {
                     let pieces = file.data.pieces().into_iter();
                     self.at = Some(AtFile { file, pieces, row_group: 0, group_start: 0 });
                 }

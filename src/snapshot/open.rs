@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Snapshot;
-use super::log::Log;
+use super::log::{Log, Source};
 use super::timeline::Timeline;
+use super::{Origin, Snapshot};
+use crate::actions::{Metadata, Protocol};
 use crate::delta_log::path;
 use crate::delta_log::segment::{Catalog, CommitFile, LogSegment, Request};
 use crate::engine::Engine;
@@ -115,6 +116,33 @@ impl Snapshot {
     /// catalog-managed table needs what its catalog now says.
     pub fn refresh_to(&self) -> SnapshotBuilder {
         SnapshotBuilder::new(self.engine(), Table::Of(self.clone()))
+    }
+}
+
+impl Snapshot {
+    /// The protocol and the metadata that held for an older version. Where they are
+    /// known to be those of this one, nothing is read.
+    ///
+    /// # Errors
+    /// As [`Engine::snapshot_at`].
+    pub(crate) fn described_at(&self, version: u64) -> Result<(Protocol, Metadata)> {
+        let Origin { protocol, metadata, .. } = self.origin();
+        // Of a summary only its version is known, which is no older than the action.
+        let is_of = |source| match source {
+            Source::Commit(last)
+            | Source::Compaction(last)
+            | Source::Checksum(last)
+            | Source::Checkpoint(last) => last <= version,
+            Source::Replay => false,
+        };
+        if version >= self.version() || is_of(protocol) && is_of(metadata) {
+            return Ok((self.protocol().clone(), self.metadata().clone()));
+        }
+        let log = &self.inner.log;
+        let storage = Arc::clone(log.storage.inner());
+        let request = Request { version: Some(version), ..log.request.clone() };
+        let older = open(self.engine(), storage, log.path.clone(), None, request)?;
+        Ok((older.protocol().clone(), older.metadata().clone()))
     }
 }
 

@@ -103,11 +103,11 @@ fn kind(of: &DataType, arrow: &ArrowType, mode: ColumnMappingMode) -> Result<(Ki
 
 impl Column {
     /// A column that is not the table's.
-    pub(super) fn extra(physical_name: &str) -> Column {
-        let field = Field::new(physical_name, arrow_type(&DataType::Long), true);
+    pub(super) fn extra(physical_name: &str, data_type: &DataType) -> Column {
+        let field = Field::new(physical_name, arrow_type(data_type), true);
         Column {
             key: Key::Name(physical_name.to_owned()),
-            kind: Kind::Leaf(DataType::Long),
+            kind: Kind::Leaf(data_type.clone()),
             field: Arc::new(field),
         }
     }
