@@ -99,6 +99,8 @@ static void run(const std::string& table, std::size_t live_files) {
     BatchStream history = snapshot.scan({"version", "operation"}).history(2);
     for (auto& batch : history) rows += batch.rows();
     check(rows == 2, "history");
+    check(status_of([&] { snapshot.scan({}).change_rows(0); }) == ENGINE_STATUS_UNSUPPORTED,
+          "a table that records no changes of rows");
 
     // A batch can be moved out of the loop, and outlives everything.
     std::vector<Batch> kept;

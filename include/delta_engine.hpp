@@ -242,7 +242,7 @@ struct ScanOptions {
     bool disagreements_warn = false;
     /* Of Scan::actions alone. */
     std::vector<std::string> action_kinds;
-    /* Of Scan::rows alone; 0 is all. */
+    /* Of Scan::rows and Scan::change_rows alone; 0 is all. */
     std::uint64_t row_limit = 0;
     bool unordered = false;
     bool reads_outside_root = false;
@@ -292,6 +292,15 @@ public:
         engine_error error;
         detail::check(
             engine_scan_actions(handle_.get(), first_version, last_version, &stream, &error), error);
+        return BatchStream(stream);
+    }
+
+    /* The rows that the versions from the first on inserted, updated and deleted. */
+    BatchStream change_rows(std::uint64_t first_version) const {
+        engine_stream* stream = nullptr;
+        engine_error error;
+        detail::check(engine_scan_change_rows(handle_.get(), first_version, &stream, &error),
+                      error);
         return BatchStream(stream);
     }
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use common::{TestTable, inline_dv, metadata, protocol_features};
+use common::{TestTable, cdc, inline_dv, metadata, protocol, protocol_features, remove};
 use delta_engine::arrow;
 use tempfile::TempDir;
 
@@ -61,6 +61,46 @@ fn read_rows_prints_each_row_in_order() {
     assert_eq!(output.status.code(), Some(1), "what came before a missing file is no answer");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.starts_with("storage: ") && text.contains("b.parquet"), "{text}");
+}
+
+#[test]
+fn change_rows_keeps_a_sum_up_to_date() {
+    let rows = |qty: &[i64]| {
+        let names: ArrayRef =
+            Arc::new(StringArray::from_iter_values(qty.iter().map(|qty| format!("{qty} pears"))));
+        let qty: ArrayRef = Arc::new(Int64Array::from(qty.to_vec()));
+        RecordBatch::try_from_iter([("name", names), ("qty", qty)]).unwrap()
+    };
+    let table = TestTable::new();
+    let one = table.data_file("1.parquet", &rows(&[1, 20, 300]));
+    let two = table.data_file("2.parquet", &rows(&[4000]));
+    let changed = {
+        let update = rows(&[4000, 5000]);
+        let types: ArrayRef =
+            Arc::new(StringArray::from(vec!["update_preimage", "update_postimage"]));
+        let [name, qty] = [0, 1].map(|i| Arc::clone(update.column(i)));
+        let columns = [("name", name), ("qty", qty), ("_change_type", types)];
+        table.data_file("_change_data/3.parquet", &RecordBatch::try_from_iter(columns).unwrap())
+    };
+    let three = table.data_file("3.parquet", &rows(&[5000]));
+    let columns = metadata("name string, qty long");
+    let unrecorded = TestTable::new().commit([protocol(1, 2), columns.clone()]);
+    let table = table
+        .commit([
+            protocol_features(&["deletionVectors"], &["deletionVectors", "changeDataFeed"]),
+            columns.property("delta.enableChangeDataFeed", "true"),
+            one.clone(),
+        ])
+        .commit([two.clone()])
+        .commit([remove(one.path()), one.dv(inline_dv(&[1]))])
+        .commit([cdc(changed.path()), remove(two.path()), three]);
+    let dir = TempDir::new().unwrap();
+    for build in Build::with_and_without_sanitizers("change_rows.c") {
+        let program = build.compile("change_rows.c", &dir);
+        let output = run(Command::new(program).arg(table.root()).arg(unrecorded.root()));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text, "321\n4321\n4301\n5301\n");
+    }
 }
 
 #[test]

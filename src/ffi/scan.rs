@@ -27,13 +27,14 @@ pub const ENGINE_SCAN_LAST_ACTION_WINS: u64 = 1;
 /// ENGINE_STATUS_CORRUPT_LOG in place of its end.
 pub const ENGINE_SCAN_DISAGREEMENTS_WARN: u64 = 2;
 
-/// A flag of engine_scan_options: engine_scan_rows gives its batches as they are
-/// decoded, in another order each time, and one that takes long holds up no other.
+/// A flag of engine_scan_options: engine_scan_rows and engine_scan_change_rows give
+/// their batches as they are decoded, in another order each time, and one that takes
+/// long holds up no other.
 pub const ENGINE_SCAN_UNORDERED: u64 = 4;
 
-/// A flag of engine_scan_options: engine_scan_rows may read data files and
-/// deletion vectors outside the table's root, by absolute paths of the local file
-/// system; a shallow clone has them. The log then names any file that this process
+/// A flag of engine_scan_options: engine_scan_rows and engine_scan_change_rows may
+/// read data files and deletion vectors outside the table's root, by absolute paths
+/// of the local file system; a shallow clone has them. The log then names any file that this process
 /// may read. Without it they are ENGINE_STATUS_UNSUPPORTED.
 pub const ENGINE_SCAN_READS_OUTSIDE_ROOT: u64 = 8;
 
@@ -63,8 +64,9 @@ pub struct engine_scan_options {
     /// Names of the columns that a batch shall have, in that order; NULL is the
     /// first seven that engine_scan_files lists, with a few more in the streams
     /// of changes and of actions, all but the last of engine_scan_history, and
-    /// all of the table's in engine_scan_rows, where the names may be paths. The
-    /// names are copied; what is not named is not decoded.
+    /// all of the table's in engine_scan_rows and engine_scan_change_rows, where
+    /// the names may be paths. The names are copied; what is not named is not
+    /// decoded.
     pub columns: *const *const c_char,
     /// How many names columns has.
     pub columns_len: usize,
@@ -89,8 +91,8 @@ pub struct engine_scan_options {
     pub action_kinds: *const *const c_char,
     /// How many names action_kinds has.
     pub action_kinds_len: usize,
-    /// The most rows of engine_scan_rows; 0 is all of them. The workers stop when
-    /// they have so many.
+    /// The most rows of engine_scan_rows and engine_scan_change_rows; 0 is all of
+    /// them. The workers stop when they have so many.
     pub row_limit: u64,
 }
 
@@ -152,6 +154,7 @@ pub extern "C" fn engine_scan_new(
             if !are_of_another
                 && let Err(of_files) = scan.files_schema()
                 && let Err(of_rows) = scan.rows_schema()
+                && scan.change_rows_schema().is_err()
             {
                 let (of_files, of_rows) = (of_files.message(), of_rows.message());
                 return Err(Error::invalid(format!("{of_files}; and for rows: {of_rows}")));
@@ -389,6 +392,42 @@ pub extern "C" fn engine_scan_actions(
     error: Option<&mut MaybeUninit<engine_error>>,
 ) -> engine_status {
     start(scan, out, error, |scan| scan.actions(first_version..=last_version))
+}
+
+/// Starts a stream of the rows that the versions from first_version to the scan's
+/// snapshot inserted, updated and deleted: a change data feed;
+/// ffi-tests/change_rows.c keeps a sum up to date by it. The oldest version comes
+/// first, unless the scan is ENGINE_SCAN_UNORDERED. The columns are those of
+/// engine_scan_rows, in the snapshot's schema and without row tracking's, and behind
+/// them, or where the scan names them:
+///
+/// - _change_type, u: insert, delete, update_preimage or update_postimage
+/// - _commit_version, l: the version that made the change
+/// - _commit_timestamp, tsu:UTC: when, as in engine_scan_history
+///
+/// A version with change data files (cdc actions) has just their rows. In any other
+/// the rows of the files that it adds were inserted, and those of the files that it
+/// removes were deleted, so far as it changes data; of a file that gets another
+/// deletion vector, only the rows that make the difference. Columns that were added
+/// since a version are null in its rows.
+///
+/// On success *out is the stream, to be freed with engine_stream_free. On
+/// failure *out is NULL.
+///
+/// ENGINE_STATUS_UNSUPPORTED, here for first_version and else of the stream, naming
+/// the version: the table did not record its changes (delta.enableChangeDataFeed),
+/// or a column was renamed or dropped since, or has another type.
+/// ENGINE_STATUS_NOT_FOUND: the log no longer reaches back to first_version.
+/// ENGINE_STATUS_INVALID_ARGUMENT: first_version is newer than the snapshot, or the
+/// scan names a column that such a stream does not have.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_scan_change_rows(
+    scan: Option<&engine_scan>,
+    first_version: u64,
+    out: Option<&mut MaybeUninit<*mut engine_stream>>,
+    error: Option<&mut MaybeUninit<engine_error>>,
+) -> engine_status {
+    start(scan, out, error, |scan| scan.change_rows(first_version))
 }
 
 /// Starts a stream of the commits from last_version down to first_version, with
