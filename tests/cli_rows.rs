@@ -3,14 +3,15 @@ mod common;
 
 use std::fs;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::ipc::reader::StreamReader;
 use bytes::Bytes;
 use common::{
     EVERY_TYPE, TestTable, canonical, every_type, expected_tables, lines_of_every_type, metadata,
-    protocol, rows_of_every_type,
+    protocol, remove, rows_of_every_type,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
@@ -224,4 +225,42 @@ fn the_lines_of_tables_that_others_wrote_are_those_expected() {
         compared += found.len();
     }
     println!("{compared} rows were compared");
+}
+
+#[test]
+fn change_rows_are_those_of_a_range_of_versions() {
+    let table = TestTable::new();
+    let file = |name: &str, ids: &[i64]| {
+        let ids: ArrayRef = Arc::new(Int64Array::from(ids.to_vec()));
+        table.data_file(name, &RecordBatch::try_from_iter([("id", ids)]).unwrap())
+    };
+    let (a, b) = (file("a.parquet", &[1, 2]), file("b.parquet", &[3]));
+    let described = metadata("id long").property("delta.enableChangeDataFeed", "true");
+    let table = table
+        .commit([protocol(1, 4), described, a.clone()])
+        .commit([remove(a.path())])
+        .commit([b])
+        .modified_at(0, 1_700_000_000_000)
+        .modified_at(1, 1_700_000_001_000)
+        .modified_at(2, 1_700_000_002_000);
+    let changes = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_delta-engine"));
+        let command = command.arg("change-rows").arg(table.root()).args(arguments);
+        command.args(["--format", "jsonl"]).stdin(Stdio::null()).output().unwrap()
+    };
+    let line = |id: i64, change: &str, version: i64| {
+        let time = (1_700_000_000 + version) * 1_000_000;
+        format!(
+            r#"{{"id":{id},"_change_type":"{change}","_commit_version":{version},"_commit_timestamp":{time}}}"#
+        )
+    };
+    let text = |output: Output| String::from_utf8(stdout_of(output)).unwrap();
+    let all = [line(1, "delete", 1), line(2, "delete", 1), line(3, "insert", 2)];
+    assert_eq!(text(changes(&["--from", "1"])), all.join("\n") + "\n");
+    assert_eq!(text(changes(&["--from", "1", "--to", "1"])), all[..2].join("\n") + "\n");
+    let some = ["--from", "0", "--columns", "_change_type,id", "--limit", "1"];
+    assert_eq!(text(changes(&some)), "{\"_change_type\":\"insert\",\"id\":1}\n");
+    assert_fails(&changes(&["--from", "3"]), "version 2");
+    assert_fails(&changes(&["--from", "0", "--columns", "none"]), "no column");
+    assert_eq!(changes(&[]).status.code(), Some(2));
 }

@@ -1,5 +1,5 @@
-//! `changes`, `actions` and `history`: what the commits of a range of versions
-//! say.
+//! `changes`, `change-rows`, `actions` and `history`: what the commits of a range of
+//! versions say.
 
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use delta_engine::{
 
 use crate::Failure;
 use crate::output::{Holds, Output};
+use crate::rows::Reading;
 use crate::table::{Table, Version};
 
 #[derive(Args)]
@@ -27,6 +28,18 @@ pub(crate) struct Changes {
         value_parser = one_of(CHANGE_COLUMNS)
     )]
     columns: Vec<String>,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Args)]
+pub(crate) struct ChangeRows {
+    #[command(flatten)]
+    range: Range,
+
+    #[command(flatten)]
+    reading: Reading,
 
     #[command(flatten)]
     output: Output,
@@ -120,6 +133,15 @@ pub(crate) fn changes(arguments: &Changes, started: Instant) -> Result<(), Failu
     output.print(Holds::Files, range.table.name(), started, |engine| {
         let scan = output.scan(range.open(engine)?.scan(), columns);
         Ok(scan.changes_since(range.from)?)
+    })
+}
+
+/// Prints the rows that the versions of a range inserted, updated and deleted.
+pub(crate) fn change_rows(arguments: &ChangeRows, started: Instant) -> Result<(), Failure> {
+    let ChangeRows { range, reading, output } = arguments;
+    output.print(Holds::Rows, range.table.name(), started, |engine| {
+        let scan = reading.of(range.open(engine)?.scan(), output);
+        Ok(scan.change_rows(range.from)?)
     })
 }
 

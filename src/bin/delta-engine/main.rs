@@ -47,6 +47,9 @@ enum Command {
     Rows(rows::Arguments),
     /// Prints what became of a table's files between two versions
     Changes(commits::Changes),
+    /// Prints the rows that a range of versions inserted, updated and deleted, the
+    /// oldest first
+    ChangeRows(commits::ChangeRows),
     /// Prints the actions of a range of commits, the oldest first
     Actions(commits::Actions),
     /// Prints who committed what, and when, the newest commit first
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Files(arguments) => files::run(&arguments, started),
         Command::Rows(arguments) => rows::run(&arguments, started),
         Command::Changes(arguments) => commits::changes(&arguments, started),
+        Command::ChangeRows(arguments) => commits::change_rows(&arguments, started),
         Command::Actions(arguments) => commits::actions(&arguments, started),
         Command::History(arguments) => commits::history(&arguments, started),
         Command::Snapshot(arguments) => describe::snapshot(&arguments),

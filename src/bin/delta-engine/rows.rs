@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use clap::Args;
+use delta_engine::Scan;
 
 use crate::Failure;
 use crate::files::Leniency;
@@ -15,6 +16,24 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     version: Version,
 
+    #[command(flatten)]
+    reading: Reading,
+
+    /// Print only how many rows there are, as the log tells
+    #[arg(long, conflicts_with_all = ["columns", "limit", "unordered", "outside_root", "format",
+                                      "output", "summary", "trace", "timeline"])]
+    count: bool,
+
+    #[command(flatten)]
+    leniency: Leniency,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What is read of data files.
+#[derive(Args)]
+pub(crate) struct Reading {
     /// The columns to read, in this order, and fields within them: id,address.city.
     /// Backticks stand about a name with a dot or a comma [default: all of the
     /// table's]
@@ -29,45 +48,41 @@ pub(crate) struct Arguments {
     #[arg(long)]
     unordered: bool,
 
-    /// Print only how many rows there are, as the log tells
-    #[arg(long, conflicts_with_all = ["columns", "limit", "unordered", "outside_root", "format",
-                                      "output", "summary", "trace", "timeline"])]
-    count: bool,
-
     /// Read data files and deletion vectors that lie outside the table's folder
     /// too, as those of a shallow clone do
     #[arg(long)]
     outside_root: bool,
+}
 
-    #[command(flatten)]
-    leniency: Leniency,
-
-    #[command(flatten)]
-    output: Output,
+impl Reading {
+    /// `scan` with what was asked for, of it and of its `output`.
+    pub(crate) fn of(&self, scan: Scan, output: &Output) -> Scan {
+        let columns = self.columns.as_ref().map_or(&[][..], |paths| &paths.0);
+        let mut scan = output.scan(scan, columns);
+        if let Some(rows) = self.limit {
+            scan = scan.limit(rows);
+        }
+        if self.unordered {
+            scan = scan.unordered();
+        }
+        if self.outside_root {
+            scan = scan.reads_outside_root();
+        }
+        scan
+    }
 }
 
 /// Prints what `arguments` ask for; `started` is when the program did.
 pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<(), Failure> {
-    let Arguments { version, output, .. } = arguments;
-    let columns = arguments.columns.as_ref().map_or(&[][..], |paths| &paths.0);
-    if arguments.count {
+    let Arguments { version, reading, count, leniency, output } = arguments;
+    if *count {
         let snapshot = version.open(&output.engine(None)?)?;
-        let rows = arguments.leniency.of(snapshot.scan()).count()?;
+        let rows = leniency.of(snapshot.scan()).count()?;
         return writeln!(io::stdout(), "{rows}").map_err(Failure::of_output);
     }
     output.print(Holds::Rows, version.table.name(), started, |engine| {
-        let scan = output.scan(version.open(engine)?.scan(), columns);
-        let mut scan = arguments.leniency.of(scan);
-        if let Some(rows) = arguments.limit {
-            scan = scan.limit(rows);
-        }
-        if arguments.unordered {
-            scan = scan.unordered();
-        }
-        if arguments.outside_root {
-            scan = scan.reads_outside_root();
-        }
-        Ok(scan.rows()?)
+        let scan = reading.of(version.open(engine)?.scan(), output);
+        Ok(leniency.of(scan).rows()?)
     })
 }
 
