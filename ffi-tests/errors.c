@@ -47,14 +47,20 @@ int main(int argc, char **argv) {
           ENGINE_STATUS_NOT_FOUND);
     CHECK(value.data == NULL && value.len == 0);
 
-    /* A wrong column is the scan's error, not the stream's. */
+    /* A wrong column is told by the start of a stream, whichever it is. */
     const char *columns[] = {"path", "no_such_column"};
     engine_scan_options options = {.struct_size = sizeof options, .columns = columns,
                                    .columns_len = 2};
-    engine_status status = engine_scan_new(snapshot, &options, &scan, &error);
-    CHECK(status == ENGINE_STATUS_INVALID_ARGUMENT);
-    CHECK(scan == NULL);
+    engine_stream *none = NULL;
+    engine_status status;
+    CHECK_OK(engine_scan_new(snapshot, &options, &scan, &error), error);
+    status = engine_scan_files(scan, &none, &error);
+    CHECK(status == ENGINE_STATUS_INVALID_ARGUMENT && none == NULL);
     CHECK(strstr(error.message, "no_such_column") != NULL);
+    status = engine_scan_rows(scan, &none, &error);
+    CHECK(status == ENGINE_STATUS_INVALID_ARGUMENT && none == NULL);
+    CHECK(strstr(error.message, "path") != NULL);
+    engine_scan_free(scan);
     engine_snapshot_free(snapshot);
 
     /* A commit that cannot be parsed fails the open or the stream, and a

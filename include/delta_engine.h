@@ -1169,10 +1169,10 @@ enum engine_status engine_snapshot_origin(const struct engine_snapshot *snapshot
  options may be NULL for the defaults. On success *out is the scan, to be
  freed with engine_scan_free. On failure *out is NULL.
 
- ENGINE_STATUS_INVALID_ARGUMENT: there is no column of that name, or it
- appears twice; a number or a flag is out of range; a field is set that this
- version of the library does not have. Names that some stream has are accepted
- here: whether it is the one that is started, its start says.
+ ENGINE_STATUS_INVALID_ARGUMENT: a number or a flag is out of range; a field is
+ set that this version of the library does not have. Whether there is a column
+ of each name, and none twice, the start of a stream says: each kind of stream
+ has columns of its own.
  */
 enum engine_status engine_scan_new(const struct engine_snapshot *snapshot,
                                    const struct engine_scan_options *options,

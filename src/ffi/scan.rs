@@ -9,10 +9,7 @@ use super::snapshot::engine_snapshot;
 use super::status::{engine_error, engine_status, produce};
 use super::stream::{Stream, engine_stream};
 use crate::error::{Error, Result};
-use crate::scan::{
-    ACTION_COLUMNS, BatchStream, CHANGE_COLUMNS, FILE_COLUMNS, HISTORY_COLUMNS, HistoryOptions,
-    Scan,
-};
+use crate::scan::{BatchStream, HistoryOptions, Scan};
 use crate::snapshot::Snapshot;
 
 /// A flag of engine_scan_options: where one commit adds and removes the same
@@ -122,10 +119,10 @@ unsafe impl AnyBits for engine_scan_options {}
 /// options may be NULL for the defaults. On success *out is the scan, to be
 /// freed with engine_scan_free. On failure *out is NULL.
 ///
-/// ENGINE_STATUS_INVALID_ARGUMENT: there is no column of that name, or it
-/// appears twice; a number or a flag is out of range; a field is set that this
-/// version of the library does not have. Names that some stream has are accepted
-/// here: whether it is the one that is started, its start says.
+/// ENGINE_STATUS_INVALID_ARGUMENT: a number or a flag is out of range; a field is
+/// set that this version of the library does not have. Whether there is a column
+/// of each name, and none twice, the start of a stream says: each kind of stream
+/// has columns of its own.
 #[unsafe(no_mangle)]
 pub extern "C" fn engine_scan_new(
     snapshot: Option<&engine_snapshot>,
@@ -143,23 +140,7 @@ pub extern "C" fn engine_scan_new(
         // SAFETY: as above, of `action_kinds_len`.
         let kinds = unsafe { names(kinds, len, "action_kinds") }?;
         handle::on(snapshot, |opened| {
-            // A wrong name is reported here, where the caller wrote it, and
-            // not by the first stream.
-            let others = [CHANGE_COLUMNS, ACTION_COLUMNS, HISTORY_COLUMNS];
-            let is_of_another = |name: &&str| {
-                !FILE_COLUMNS.contains(name) && others.iter().any(|names| names.contains(name))
-            };
-            let are_of_another = columns.iter().flatten().any(is_of_another);
-            let scan = build(&opened.snapshot, &options, columns, kinds)?;
-            if !are_of_another
-                && let Err(of_files) = scan.files_schema()
-                && let Err(of_rows) = scan.rows_schema()
-                && scan.change_rows_schema().is_err()
-            {
-                let (of_files, of_rows) = (of_files.message(), of_rows.message());
-                return Err(Error::invalid(format!("{of_files}; and for rows: {of_rows}")));
-            }
-            Ok(handle::new(scan))
+            Ok(handle::new(build(&opened.snapshot, &options, columns, kinds)?))
         })
     })
 }
