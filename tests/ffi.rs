@@ -55,6 +55,9 @@ fn read_rows_prints_each_row_in_order() {
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(text, "pear 3\n 0\nkiwi 1099511627776\npear 3\n");
     }
+    for build in Build::with_and_without_sanitizers("rows.c") {
+        run(Command::new(build.compile("rows.c", &dir)).arg(table.root()).arg("4"));
+    }
     std::fs::remove_file(table.root().join("b.parquet")).unwrap();
     let program = Build::default().compile("read_rows.c", &dir);
     let output = Command::new(program).arg(table.root()).output().unwrap();

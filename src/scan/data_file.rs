@@ -52,7 +52,7 @@ const DECODED_BYTES_MAX: usize = 4 << 30;
 /// batch's texts are at most 2 GiB.
 const BATCH_BYTES: u64 = 64 << 20;
 /// And never more rows than this.
-const DECODED_ROWS_MAX: usize = 1 << 20;
+pub(super) const BATCH_ROWS_MAX: usize = 1 << 20;
 /// A shorter run of deleted rows is decoded with those around it.
 const SKIPPED_ROWS_MIN: usize = 4096;
 
@@ -193,7 +193,7 @@ impl DataFile {
         if live.is_some_and(|live| live.len() != rows) {
             return Err(Error::bug("a mask is not of its piece's length"));
         }
-        let batch_rows = batch_rows.clamp(1, DECODED_ROWS_MAX);
+        let batch_rows = batch_rows.clamp(1, BATCH_ROWS_MAX);
         if live_rows == 0 {
             return Ok(Vec::new());
         }
@@ -209,7 +209,7 @@ impl DataFile {
         // Few of the decoded rows may be live, and a batch should not be tiny.
         let at_once = batch_rows.saturating_mul((decoded_rows / live_rows).max(1));
         let row_bytes = piece.bytes.div_ceil(rows as u64).max(1);
-        let at_once = at_once.min((BATCH_BYTES / row_bytes).max(1) as usize).min(DECODED_ROWS_MAX);
+        let at_once = at_once.min((BATCH_BYTES / row_bytes).max(1) as usize).min(BATCH_ROWS_MAX);
 
         let mut mask = live.map(|live| kept_bits(live, &kept));
         let columns = self.columns(mask.is_some())?;

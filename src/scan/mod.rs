@@ -29,6 +29,9 @@ use crate::replay;
 use crate::snapshot::Snapshot;
 use columns::{Projection, Rows};
 
+/// The most rows of a batch where nothing is said of it.
+const BATCH_ROWS: usize = 8192;
+
 /// What to read of a snapshot, and how. Each method has a default that suits.
 #[derive(Debug, Clone)]
 pub struct Scan {
@@ -58,7 +61,7 @@ impl Snapshot {
             threads: None,
             window_bytes: None,
             window_units: None,
-            batch_rows: 8192,
+            batch_rows: BATCH_ROWS,
             last_action_wins: false,
             checks_warn: false,
             limit: None,
@@ -129,7 +132,7 @@ impl Scan {
     }
 
     /// The most rows of a batch, at least 1. Batches end where decode units do
-    /// as well, so they often have fewer. Default: 8192.
+    /// as well, so they often have fewer. Default: 8192; of rows, at most 1,048,576.
     pub fn batch_rows(mut self, rows: usize) -> Self {
         self.batch_rows = rows;
         self

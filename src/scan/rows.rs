@@ -22,12 +22,12 @@ use arrow::datatypes::{Int64Type, SchemaRef};
 use crossbeam_channel::Select;
 
 use super::columns::Rows;
-use super::data_file::DataFile;
+use super::data_file::{BATCH_ROWS_MAX, DataFile};
 use super::deletion_vector::{self, DeletedRows, Descriptor, Vector};
 use super::place::{Place, outside_root, place_of, shown};
 use super::row_columns::{CHANGE_TYPE, ChangeColumn, Column, MetadataColumn, RowColumns};
 use super::stream::{Counts, Units};
-use super::{BatchStream, Scan};
+use super::{BATCH_ROWS, BatchStream, Scan};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::parquet_file::{ParquetFile, Piece};
@@ -61,6 +61,9 @@ impl Scan {
     /// | `_metadata.row_id` | `Int64`, not null | the row's id ("Row Tracking") |
     /// | `_metadata.row_commit_version` | `Int64`, not null | the version that last changed the row |
     ///
+    /// Each of its three steps has the window for itself: the listing, the files
+    /// that are opened (64 KiB each, and their deletion vectors), the rows.
+    ///
     /// Deleted rows are left out. A column that a file does not have is null. A
     /// value that a file has in a narrower type is widened; one that does not fit
     /// the table's type is an error.
@@ -68,22 +71,16 @@ impl Scan {
     /// # Errors
     /// `InvalidArgument`, naming it, for a column that does not exist or is named
     /// twice, and for row ids where the table tracks none; what a look at the
-    /// log's files gives. Of the stream: `Storage` for a data file
-    /// that cannot be had, `CorruptLog` for one that cannot be read as the
-    /// table's columns, `Unsupported` for one outside the table's root without
+    /// log's files gives. Of the stream: `Storage` for a data file that cannot be
+    /// had, `CorruptLog` for one that cannot be read as the table's columns,
+    /// `LimitExceeded` for one that claims absurdly much, `Unsupported` for one
+    /// outside the table's root without
     /// [`reads_outside_root`](Self::reads_outside_root); each names the file.
     pub fn rows(&self) -> Result<BatchStream> {
         let snapshot = &self.snapshot;
         let columns = Arc::new(RowColumns::of_table(snapshot, self.columns.as_deref())?);
-        let listing = Scan { columns: Some(listing_columns(&columns)), ..snapshot.scan() };
-        let listing = Scan {
-            threads: self.threads,
-            window_bytes: self.window_bytes,
-            window_units: self.window_units,
-            last_action_wins: self.last_action_wins,
-            checks_warn: self.checks_warn,
-            ..listing
-        };
+        let names = Some(listing_columns(&columns));
+        let listing = Scan { columns: names, batch_rows: BATCH_ROWS, ..self.clone() };
         let projection = listing.resolve(Rows::Files)?;
         let (cancel, counts, listing) = listing.listing(projection)?;
         let files = Files { listing, batch: None, root: counts.storage.root().to_owned() };
@@ -100,13 +97,14 @@ impl Scan {
     ) -> Result<BatchStream> {
         let others = columns.columns.iter().filter(|c| !matches!(c, Column::Data(_))).count();
         let schema = Arc::clone(&columns.schema);
+        let batch_rows = self.batch_rows.clamp(1, BATCH_ROWS_MAX);
         let storage: Arc<dyn Storage> = Arc::clone(&counts.storage) as _;
         let opener = Opener {
             storage,
             outside: self.outside_storage()?,
             columns: Arc::clone(&columns),
             memory: self.snapshot.engine().memory().clone(),
-            batch_rows: self.batch_rows.max(1),
+            batch_rows,
         };
         let engine = self.snapshot.engine();
         let window = self.rows_window();
@@ -119,7 +117,6 @@ impl Scan {
             move |file: Job| opener.open(&file),
         );
         let opened = if self.unordered { opened.unordered() } else { opened };
-        let batch_rows = self.batch_rows.max(1);
         let decoded = ReadAhead::of(
             engine.pool(),
             window,
