@@ -27,6 +27,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
 
 use super::levels::{PageRows, rows_of};
+use super::unpack::Codec;
 use super::{Batches, Chunks, ParquetFile, Walk};
 use crate::error::Result;
 use crate::memory::Memory;
@@ -379,7 +380,7 @@ struct Pages {
     /// Data pages that were read or skipped.
     passed: usize,
     /// Where pages are decompressed here, into memory that is used again.
-    unsnap: Option<Memory>,
+    codec: Option<(Codec, Memory)>,
     page_bytes_max: u64,
     shared: Option<Arc<GroupPages>>,
     /// Whether the dictionary was skipped and may be asked for still.
@@ -404,17 +405,17 @@ impl Pages {
         let is_by_pages = locations.is_some();
         let chunk = Chunk { chunks: chunks.clone(), is_by_pages, page_bytes_max };
         let max_rep_level = column.column_descr().max_rep_level();
-        let is_snappy = column.compression() == Compression::SNAPPY;
+        let codec = Codec::of(column.compression());
         // The reader then hands pages out as they are.
         let bare = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
-        let bare = if is_snappy { &bare.build()? } else { column };
+        let bare = if codec.is_some() { &bare.build()? } else { column };
         Ok(Pages {
             reader: SerializedPageReader::new(Arc::new(chunk), bare, group_rows, locations)?,
             leaf,
             max_rep_level,
             rows,
             passed: 0,
-            unsnap: is_snappy.then(|| memory.clone()),
+            codec: codec.map(|codec| (codec, memory.clone())),
             page_bytes_max,
             shared: shared.filter(|_| is_by_pages).cloned(),
             is_deferred: false,
@@ -423,11 +424,12 @@ impl Pages {
 
     /// The page, decompressed.
     fn unpacked(&self, mut page: Page) -> parquet::errors::Result<Page> {
-        let Some(memory) = &self.unsnap else { return Ok(page) };
+        let Some((codec, memory)) = &self.codec else { return Ok(page) };
+        let unpack = |buf: &Bytes, bare| {
+            codec.unpack(buf, bare, self.page_bytes_max, memory).map_err(ParquetError::General)
+        };
         match &mut page {
-            Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } => {
-                *buf = self.unsnapped(buf, 0, memory)?;
-            }
+            Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } => *buf = unpack(buf, 0)?,
             Page::DataPageV2 {
                 buf,
                 is_compressed,
@@ -437,40 +439,11 @@ impl Pages {
             } => {
                 if std::mem::take(is_compressed) {
                     let levels = u64::from(*def_levels_byte_len) + u64::from(*rep_levels_byte_len);
-                    *buf = self.unsnapped(buf, usize::try_from(levels)?, memory)?;
+                    *buf = unpack(buf, usize::try_from(levels)?)?;
                 }
             }
         }
         Ok(page)
-    }
-
-    /// The bytes of a page whose first `bare` bytes are not compressed.
-    fn unsnapped(
-        &self,
-        page: &Bytes,
-        bare: usize,
-        memory: &Memory,
-    ) -> parquet::errors::Result<Bytes> {
-        let wrong = |what: String| ParquetError::General(what);
-        let Some((bare, packed)) = page.split_at_checked(bare) else {
-            return Err(wrong(format!("a page of {} bytes ends within its levels", page.len())));
-        };
-        if packed.is_empty() {
-            return Ok(page.clone());
-        }
-        let len = snap::raw::decompress_len(packed).map_err(|e| wrong(e.to_string()))?;
-        // Three bytes copy 64 at the most: what claims more is no such page, and
-        // should not be given the memory.
-        if len / 22 > packed.len() || len as u64 > self.page_bytes_max {
-            return Err(wrong(format!("a page of {} bytes claims to hold {len}", page.len())));
-        }
-        let len = bare.len() + len;
-        let buffer = memory.take(len).ok_or_else(|| wrong(format!("{len} bytes do not fit")))?;
-        let mut buffer = buffer;
-        buffer[..bare.len()].copy_from_slice(bare);
-        let unpacked = snap::raw::Decoder::new().decompress(packed, &mut buffer[bare.len()..]);
-        let len = bare.len() + unpacked.map_err(|e| wrong(e.to_string()))?;
-        Ok(memory.lend(buffer, len))
     }
 
     fn check(&self, page: &Page, said: Option<Range<usize>>) -> parquet::errors::Result<()> {
@@ -629,8 +602,8 @@ impl std::io::Read for Headers {
 }
 
 /// Checks what a page claims to be decompressed. That is the second field of its
-/// header, after another number; a header that begins in any other way is left
-/// to the decoder.
+/// header, after another number: so every writer has them, for the fields of a
+/// header are written in their order, and none that is left out comes before.
 fn check_header(bytes: &[u8], max: u64) -> Result<(), String> {
     const NEXT_IS_I32: u8 = 0x15;
     let mut bytes = bytes.iter().copied();
@@ -649,12 +622,12 @@ fn check_header(bytes: &[u8], max: u64) -> Result<(), String> {
         }
         None
     };
-    let claim = number().and_then(|_| number());
-    match claim {
-        Some(claim) if claim > max => Err(format!(
+    match number().and_then(|_| number()) {
+        Some(claim) if claim <= max => Ok(()),
+        Some(claim) => Err(format!(
             "a page claims {claim} bytes, and {max} is the most its column chunk may have"
         )),
-        _ => Ok(()),
+        None => Err("a page does not begin with its type and its size".into()),
     }
 }
 

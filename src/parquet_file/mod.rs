@@ -38,6 +38,7 @@ use crate::storage::Storage;
 mod columns;
 mod levels;
 mod text;
+mod unpack;
 
 pub(crate) use columns::{Columns, GroupPages, Take};
 use levels::{PageRows, definition_levels, each_run, rows_of};

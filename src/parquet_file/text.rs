@@ -22,6 +22,7 @@ use parquet::file::page_index::offset_index::PageLocation;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::levels::{each_run, split_levels};
+use super::unpack::unsnapped;
 use super::{Batches, Chunks, ParquetFile, Piece, select};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
@@ -428,7 +429,11 @@ impl Pages {
                 def_level_encoding: Encoding::RLE,
                 ..
             } => {
-                let bytes = if self.is_snappy { self.decompress(&buf)? } else { buf };
+                let bytes = if self.is_snappy {
+                    unsnapped(&[], &buf, u64::MAX, &self.memory)?
+                } else {
+                    buf
+                };
                 let (levels, values) = split_levels(&bytes).ok_or(cut_off)?;
                 let values = bytes.len() - values.len();
                 let levels = read_levels(levels, self.max_level, num_values as usize)?;
@@ -447,24 +452,12 @@ impl Pages {
                 let values = buf.slice(levels.len()..);
                 let is_bare = !(self.is_snappy && is_compressed) || values.is_empty();
                 let levels = read_levels(levels, self.max_level, num_values as usize)?;
-                let bytes = if is_bare { values } else { self.decompress(&values)? };
+                let bytes =
+                    if is_bare { values } else { unsnapped(&[], &values, u64::MAX, &self.memory)? };
                 OpenPage { levels, bytes, values: 0 }
             }
             _ => return Ok(None),
         }))
-    }
-
-    fn decompress(&self, page: &[u8]) -> Result<Bytes, String> {
-        let len = snap::raw::decompress_len(page).map_err(|e| e.to_string())?;
-        // Three bytes copy 64 at the most: what claims more is no such page,
-        // and should not be given the memory.
-        if len / 22 > page.len() {
-            return Err(format!("a page of {} bytes claims to hold {len}", page.len()));
-        }
-        let mut buffer = self.memory.take(len).ok_or_else(|| format!("{len} bytes do not fit"))?;
-        let len =
-            snap::raw::Decoder::new().decompress(page, &mut buffer).map_err(|e| e.to_string())?;
-        Ok(self.memory.lend(buffer, len))
     }
 }
 
