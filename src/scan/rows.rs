@@ -62,7 +62,8 @@ impl Scan {
     /// | `_metadata.row_commit_version` | `Int64`, not null | the version that last changed the row |
     ///
     /// Each of its three steps has the window for itself: the listing, the files
-    /// that are opened (64 KiB each, and their deletion vectors), the rows.
+    /// that are opened (64 KiB each, and their deletion vectors), the rows, of which
+    /// one unit a worker is always allowed.
     ///
     /// Deleted rows are left out. A column that a file does not have is null. A
     /// value that a file has in a narrower type is widened; one that does not fit
@@ -108,6 +109,7 @@ impl Scan {
         };
         let engine = self.snapshot.engine();
         let window = self.rows_window();
+        let share = window.bytes / window.threads.max(1);
         let opened = ReadAhead::of(
             engine.pool(),
             window,
@@ -122,7 +124,7 @@ impl Scan {
             window,
             cancel.clone(),
             Arc::clone(&counts.units),
-            Pieces { opened, at: None, rows_left: self.limit, others },
+            Pieces { opened, at: None, rows_left: self.limit, others, share },
             move |unit: Unit| unit.file.decode(&unit, &columns, batch_rows),
         );
         let decoded = if self.unordered { decoded.unordered() } else { decoded };
@@ -633,6 +635,9 @@ struct Pieces {
     rows_left: Option<u64>,
     /// How many columns are not of the files.
     others: usize,
+    /// A unit that is larger counts as this much of the window, so that there is one
+    /// for each worker: a row group without an index is what it is.
+    share: usize,
 }
 
 impl Pieces {
@@ -666,7 +671,7 @@ impl Pieces {
             let label = Label::new(SpanKind::Decode, Arc::clone(file.data.file().name()));
             let own = unit.piece.rows.len().saturating_mul(8 * self.others);
             let bytes = usize::try_from(unit.piece.bytes).unwrap_or(usize::MAX);
-            let bytes = bytes.saturating_add(own);
+            let bytes = bytes.saturating_add(own).min(self.share);
             return Some(Planned { bytes, label: label.share("rows", unit.rows()), unit });
         }
     }
