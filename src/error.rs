@@ -6,6 +6,7 @@
 //! from a table goes through [`escaped`] first, so that no message can move a
 //! terminal's cursor or forge a log line.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -149,6 +150,13 @@ pub(crate) fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+/// What a panic said.
+pub(crate) fn text_of_panic(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    escaped(text.unwrap_or("no message"))
 }
 
 #[cfg(test)]

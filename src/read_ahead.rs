@@ -50,7 +50,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Select, Sender, bounded};
 
-use crate::error::{Error, Result, escaped};
+use crate::error::{Error, Result, text_of_panic};
 use crate::span::{Label, SpanKind, Spans, Watch};
 
 /// How long a consumer sleeps before it looks at the cancel flag again.
@@ -947,10 +947,7 @@ impl<T: Send + 'static> Turn for Lane<T> {
 /// Runs `work`; its panic becomes an error that says what was being done.
 fn contain<R>(doing: &dyn Display, work: impl FnOnce() -> Result<R>) -> Result<R> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        let text = escaped(text.unwrap_or("no message"));
-        let error = Error::bug(format!("{doing}: panicked: {text}"));
+        let error = Error::bug(format!("{doing}: panicked: {}", text_of_panic(&*payload)));
         drop_contained(payload);
         Err(error)
     })

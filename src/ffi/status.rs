@@ -1,13 +1,12 @@
 //! How a call answers: a status, an optional message, and an out parameter
 //! that is never left as it was.
 
-use std::any::Any;
 use std::ffi::{c_char, c_int};
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::input::{SizedStruct, write_struct};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, text_of_panic};
 
 /// The version of this header's promises. It changes when a program compiled
 /// with the older header would no longer work; compare it with
@@ -199,16 +198,9 @@ pub(super) unsafe fn produce_struct<T: SizedStruct>(
 pub(super) fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     // What a panic may leave half-changed is behind a handle, and the handle
     // remembers the panic and answers nothing else from then on.
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| Err(panicked(&*payload)))
-}
-
-fn panicked(payload: &(dyn Any + Send)) -> Error {
-    let text = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    Error::bug(format!("the library panicked: {}", crate::error::escaped(text)))
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        Err(Error::bug(format!("the library panicked: {}", text_of_panic(&*payload))))
+    })
 }
 
 /// Whether this thread is inside the host's event callback.

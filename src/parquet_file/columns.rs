@@ -6,35 +6,44 @@
 //! a text that is not called one would not be checked for being UTF-8, and the
 //! old timestamps of twelve bytes would wrap around. And each page is looked at
 //! on its way: what it claims to be decompressed, whether its levels end before
-//! it does (the decoder would skip over such a page for ever), and whether it
-//! has the rows that the offset index says.
+//! it does (the decoder would skip over such a page for ever), whether it has the
+//! rows that the offset index says, and how many bytes it can be decoded into: a
+//! few can claim any number of values, or repeat one of a megabyte a million times.
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowGroups, RowSelection};
 use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
-use parquet::basic::{Compression, ConvertedType, LogicalType, Type as PhysicalType};
+use parquet::basic::{Compression, ConvertedType, Encoding, LogicalType, Type as PhysicalType};
 use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
-use parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type, TypePtr};
 
-use super::levels::{PageRows, rows_of};
+use super::delta;
+use super::levels::{PageRows, are_whole, behind_repetition, rows_of};
 use super::unpack::Codec;
 use super::{Batches, Chunks, ParquetFile, Walk};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::memory::Memory;
 
 /// A page may be as large as its column chunk is said to be, and no writer is
 /// blamed for a smaller one than this.
 const PAGE_BYTES_MIN: u64 = 64 << 20;
+/// More than this is not decoded of one unit.
+pub(crate) const DECODED_BYTES_MAX: u64 = 4 << 30;
+/// No more than this is copied out of dictionaries for one batch, where each row
+/// may refer to the longest text of each.
+const COPIED_BYTES_MAX: u64 = 1 << 30;
+/// What the levels of a repeated value take.
+const LEVELS_BYTES: u64 = 4;
 /// Bytes of an INT96.
 const INT96_BYTES: i32 = 12;
 
@@ -57,6 +66,8 @@ pub(crate) enum Take {
 pub(crate) struct Columns {
     levels: FieldLevels,
     leaves: Vec<usize>,
+    /// Those that are decoded as views.
+    views: Vec<usize>,
 }
 
 impl ParquetFile {
@@ -104,18 +115,23 @@ impl ParquetFile {
         let schema = schema.as_ref().unwrap_or(self.schema());
         let mask = || ProjectionMask::leaves(schema, leaves.iter().copied());
         let levels = |hint: Option<&Fields>| parquet_to_arrow_field_levels(schema, mask(), hint);
-        let levels =
-            match views.then(|| AsViews { taken, next_leaf: 0 }.fields(self.arrow_fields())) {
-                // A hint has to be of the schema's form, which a group of no columns has
-                // in Parquet alone. Then there are no views.
-                Some(hint) => levels(Some(&hint)).or_else(|_| levels(None)),
-                None => levels(None),
-            };
-        Ok(Columns { levels: levels.map_err(|e| self.error(e))?, leaves })
+        // A hint has to be of the schema's form, which a group of no columns has in
+        // Parquet alone. Then there are no views.
+        let hint = views.then(|| AsViews { taken, next_leaf: 0 }.fields(self.arrow_fields()));
+        let with_views = hint.and_then(|hint| levels(Some(&hint)).ok());
+        let is_view = |take| matches!(take, Take::Text | Take::Bytes);
+        let views = match with_views {
+            Some(_) => taken.iter().filter(|(_, t)| is_view(*t)).map(|(leaf, _)| *leaf).collect(),
+            None => Vec::new(),
+        };
+        let levels = with_views.map_or_else(|| levels(None), Ok).map_err(|e| self.error(e))?;
+        Ok(Columns { levels, leaves, views })
     }
 
     /// Decodes columns of some rows of a row group, all where nothing is selected,
-    /// `batch_rows` at a time; the last batch may have fewer.
+    /// `batch_rows` at a time; the last batch may have fewer. An error where that can
+    /// be more than [`DECODED_BYTES_MAX`], or where [texts](Batches::want_views)
+    /// should be decoded as views.
     pub(crate) fn batches_of(
         &self,
         columns: &Columns,
@@ -125,19 +141,32 @@ impl ParquetFile {
         memory: &Memory,
         shared: Option<&Arc<GroupPages>>,
     ) -> Result<Batches> {
-        let mut group =
-            Group { file: self, row_group, chunks: self.chunks.clone(), memory, shared };
-        group.fetch(&columns.leaves, selection.as_ref()).map_err(|e| self.error(e))?;
-        let rows = selection.as_ref().map_or(group.num_rows(), RowSelection::row_count);
+        let group_rows = self.row_groups()[row_group].num_rows();
+        let group_rows = usize::try_from(group_rows).unwrap_or(0);
+        let rows = selection.as_ref().map_or(group_rows, RowSelection::row_count);
         let batch_rows = batch_rows.clamp(1, rows.max(1));
-        let reader = ParquetRecordBatchReader::try_new_with_row_groups(
-            &columns.levels,
-            &group,
+        let allowance = Arc::new(Allowance::default());
+        let mut group = Group {
+            file: self,
+            row_group,
+            chunks: self.chunks.clone(),
+            columns,
             batch_rows,
-            selection,
-        );
-        let reader = reader.map_err(|e| self.error(e))?;
-        Ok(Batches { chunks: self.chunks.clone(), row_group, reader, batch_rows, rows })
+            allowance: Arc::clone(&allowance),
+            memory,
+            shared,
+        };
+        group.fetch(&columns.leaves, selection.as_ref()).map_err(|e| self.error(e))?;
+        let reader = self.chunks.decoded(|| {
+            ParquetRecordBatchReader::try_new_with_row_groups(
+                &columns.levels,
+                &group,
+                batch_rows,
+                selection,
+            )
+        })?;
+        let chunks = self.chunks.clone();
+        Ok(Batches { chunks, row_group, reader, batch_rows, rows, allowance })
     }
 }
 
@@ -234,11 +263,54 @@ fn take_of(taken: &[(usize, Take)], leaf: usize) -> Option<Take> {
     Some(taken[at].1)
 }
 
+/// What may be decoded of one unit, by what its pages say before they are.
+#[derive(Default)]
+pub(super) struct Allowance {
+    spent: AtomicU64,
+    /// What one batch may copy out of dictionaries.
+    copied: AtomicU64,
+    wants_views: AtomicBool,
+}
+
+impl Allowance {
+    /// Whether the unit was stopped because it would copy too much.
+    pub(super) fn wants_views(&self) -> bool {
+        self.wants_views.load(Ordering::Relaxed)
+    }
+
+    fn spend(&self, bytes: u64, chunks: &Chunks) -> parquet::errors::Result<()> {
+        let before = self.spent.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) <= DECODED_BYTES_MAX {
+            return Ok(());
+        }
+        let text = format!(
+            "{}: some rows of a row group may be more than {DECODED_BYTES_MAX} bytes when they \
+             are decoded",
+            chunks.name
+        );
+        // The decoder knows no limits, only errors.
+        let _ = chunks.failed.set(Error::limit(&*text));
+        Err(ParquetError::General(text))
+    }
+
+    fn copy(&self, bytes: u64) -> parquet::errors::Result<()> {
+        let before = self.copied.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) <= COPIED_BYTES_MAX {
+            return Ok(());
+        }
+        self.wants_views.store(true, Ordering::Relaxed);
+        Err(ParquetError::General("a dictionary has texts too long to be copied".into()))
+    }
+}
+
 /// One row group, for the decoder.
 struct Group<'a> {
     file: &'a ParquetFile,
     row_group: usize,
     chunks: Chunks,
+    columns: &'a Columns,
+    batch_rows: usize,
+    allowance: Arc<Allowance>,
     memory: &'a Memory,
     shared: Option<&'a Arc<GroupPages>>,
 }
@@ -373,8 +445,15 @@ impl PageIterator for OneChunk {}
 /// The pages of a column chunk, each looked at before it is decoded.
 struct Pages {
     reader: SerializedPageReader<Chunk>,
+    chunks: Chunks,
     leaf: usize,
-    max_rep_level: i16,
+    column: ColumnDescPtr,
+    is_view: bool,
+    batch_rows: usize,
+    allowance: Arc<Allowance>,
+    /// Values that may still come, by the footer.
+    values_left: u64,
+    has_dictionary: bool,
     /// The rows of each data page, where the offset index says them.
     rows: Option<Vec<Range<usize>>>,
     /// Data pages that were read or skipped.
@@ -389,10 +468,12 @@ struct Pages {
 
 impl Pages {
     fn open(group: &Group<'_>, leaf: usize) -> parquet::errors::Result<Pages> {
-        let Group { file, row_group, ref chunks, memory, shared } = *group;
+        let Group { file, row_group, ref chunks, memory, shared, batch_rows, .. } = *group;
+        let (columns, allowance) = (group.columns, Arc::clone(&group.allowance));
         let group = &file.row_groups()[row_group];
         let column = group.column(leaf);
         let group_rows = usize::try_from(group.num_rows())?;
+        let values_left = u64::try_from(column.num_values())?;
         let index = file.metadata.metadata().page_index();
         let locations = index.and_then(|index| index.page_locations(row_group, leaf)).cloned();
         let rows = locations.as_ref().map(|pages| {
@@ -404,15 +485,20 @@ impl Pages {
         let page_bytes_max = claim.max(PAGE_BYTES_MIN);
         let is_by_pages = locations.is_some();
         let chunk = Chunk { chunks: chunks.clone(), is_by_pages, page_bytes_max };
-        let max_rep_level = column.column_descr().max_rep_level();
         let codec = Codec::of(column.compression());
         // The reader then hands pages out as they are.
         let bare = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
         let bare = if codec.is_some() { &bare.build()? } else { column };
         Ok(Pages {
             reader: SerializedPageReader::new(Arc::new(chunk), bare, group_rows, locations)?,
+            chunks: chunks.clone(),
             leaf,
-            max_rep_level,
+            column: column.column_descr_ptr(),
+            is_view: columns.views.binary_search(&leaf).is_ok(),
+            batch_rows,
+            allowance,
+            values_left,
+            has_dictionary: false,
             rows,
             passed: 0,
             codec: codec.map(|codec| (codec, memory.clone())),
@@ -446,16 +532,122 @@ impl Pages {
         Ok(page)
     }
 
-    fn check(&self, page: &Page, said: Option<Range<usize>>) -> parquet::errors::Result<()> {
-        if self.max_rep_level == 0 && self.rows.is_none() {
+    /// Looks at a page before it is decoded: a data page has `rows`, as far as the
+    /// offset index says it.
+    fn look_at(&mut self, page: &Page, rows: Option<Range<usize>>) -> parquet::errors::Result<()> {
+        self.allowance.spend(page.buffer().len() as u64, &self.chunks)?;
+        if let Page::DictionaryPage { buf, num_values, .. } = page {
+            self.has_dictionary = true;
+            return self.look_at_dictionary(buf, *num_values);
+        }
+        self.check_rows(page, rows)?;
+        let count = page.num_values() as usize;
+        self.values_left = self.values_left.checked_sub(count as u64).ok_or_else(|| {
+            ParquetError::General("pages have more values than their column chunk".into())
+        })?;
+        let (max_rep, max_def) = (self.column.max_rep_level(), self.column.max_def_level());
+        let behind = behind_repetition(page, max_rep, max_def).filter(|behind| {
+            behind.definition.is_none_or(|levels| are_whole(levels, max_def, count))
+        });
+        let values = behind.ok_or_else(levels_end_early)?.values;
+        if max_rep > 0 {
+            let each = LEVELS_BYTES + self.value_bytes();
+            self.allowance.spend((count as u64).saturating_mul(each), &self.chunks)?;
+        }
+        self.look_at_values(page.encoding(), values, count)
+    }
+
+    /// Checks that as many values as a dictionary claims are there, and that its
+    /// texts are not too long to be copied for each row.
+    fn look_at_dictionary(&self, buf: &[u8], count: u32) -> parquet::errors::Result<()> {
+        let claimed = u64::from(count).saturating_mul(self.value_bytes());
+        if claimed > buf.len() as u64 {
+            return Err(ParquetError::General(format!(
+                "a dictionary of {} bytes claims {count} values",
+                buf.len()
+            )));
+        }
+        if self.column.physical_type() != PhysicalType::BYTE_ARRAY || self.is_view {
             return Ok(());
         }
-        let found = if self.max_rep_level == 0 {
+        let mut longest = 0;
+        let mut rest = buf;
+        while let Some((len, after)) = rest.split_first_chunk::<4>() {
+            let len = u32::from_le_bytes(*len);
+            longest = longest.max(len);
+            rest = after.get(len as usize..).unwrap_or(&[]);
+        }
+        // How many of a repeated column's values one batch has is not known.
+        let in_batch = if self.column.max_rep_level() > 0 {
+            self.values_left
+        } else {
+            self.values_left.min(self.batch_rows as u64)
+        };
+        self.allowance.copy(in_batch.saturating_mul(longest.into()))
+    }
+
+    /// Checks what values claim by which the decoder would take memory.
+    fn look_at_values(
+        &self,
+        encoding: Encoding,
+        values: &[u8],
+        count: usize,
+    ) -> parquet::errors::Result<()> {
+        let wrong = |what: &str| Err(ParquetError::General(what.into()));
+        let too_many = "a page's lengths are more than its values, end early or are negative";
+        match encoding {
+            Encoding::PLAIN_DICTIONARY | Encoding::RLE_DICTIONARY
+                if !self.has_dictionary && !self.is_deferred =>
+            {
+                wrong("a page refers to a dictionary that is not there")
+            }
+            // Of nulls alone nothing need be there.
+            _ if values.is_empty() => Ok(()),
+            Encoding::DELTA_BINARY_PACKED | Encoding::DELTA_LENGTH_BYTE_ARRAY => {
+                match delta::count_of(values) {
+                    Some(claimed) if claimed <= count as u64 => Ok(()),
+                    _ => wrong(too_many),
+                }
+            }
+            Encoding::DELTA_BYTE_ARRAY => {
+                // What each value has in common with the one before it, then what is
+                // its own.
+                let Some(common) = delta::lengths_of(values, count) else { return wrong(too_many) };
+                match delta::count_of(&values[common.end..]) {
+                    Some(claimed) if claimed <= count as u64 => {
+                        self.allowance.spend(common.sum, &self.chunks)
+                    }
+                    _ => wrong(too_many),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The bytes of a value, of a text those of its length.
+    fn value_bytes(&self) -> u64 {
+        match self.column.physical_type() {
+            PhysicalType::BOOLEAN => 0,
+            PhysicalType::INT32 | PhysicalType::FLOAT | PhysicalType::BYTE_ARRAY => 4,
+            PhysicalType::INT64 | PhysicalType::DOUBLE => 8,
+            PhysicalType::INT96 => INT96_BYTES as u64,
+            PhysicalType::FIXED_LEN_BYTE_ARRAY => {
+                u64::try_from(self.column.type_length()).unwrap_or(0)
+            }
+        }
+    }
+
+    fn check_rows(&self, page: &Page, said: Option<Range<usize>>) -> parquet::errors::Result<()> {
+        let max_rep_level = self.column.max_rep_level();
+        if max_rep_level == 0 && self.rows.is_none() {
+            return Ok(());
+        }
+        let found = if max_rep_level == 0 {
             PageRows { count: page.num_values() as usize, begins_row: true }
         } else {
-            match rows_of(page, self.max_rep_level) {
+            match rows_of(page, max_rep_level) {
                 Some(Some(rows)) => rows,
-                _ => return Err(ParquetError::General("a page's levels end before it".into())),
+                _ => return Err(levels_end_early()),
             }
         };
         let said = said.map(|rows| rows.end.saturating_sub(rows.start));
@@ -491,16 +683,15 @@ impl PageReader for Pages {
             && let Some(page) = pages.get(self.leaf, *place)
         {
             self.reader.skip_next_page()?;
+            self.look_at(&page, self.rows_at(*place))?;
             self.passed += usize::from(*place != DICTIONARY);
             return Ok(Some(page));
         }
         let Some(page) = self.reader.get_next_page()? else { return Ok(None) };
         let page = self.unpacked(page)?;
         let rows = self.rows_at(self.passed);
-        if page.is_data_page() {
-            self.check(&page, rows.clone())?;
-            self.passed += 1;
-        }
+        self.look_at(&page, rows.clone())?;
+        self.passed += usize::from(page.is_data_page());
         if let Some((pages, place)) = shared {
             pages.put(self.leaf, place, rows.unwrap_or(0..0), &page);
         }
@@ -530,10 +721,12 @@ impl PageReader for Pages {
         }
         let shared = self.shared.as_ref();
         if let Some(known) = shared.and_then(|shared| shared.get(self.leaf, DICTIONARY)) {
+            self.look_at(&known, None)?;
             return Ok(Some(known));
         }
         let Some(page) = self.reader.take_deferred_dictionary()? else { return Ok(None) };
         let page = self.unpacked(page)?;
+        self.look_at(&page, None)?;
         if let Some(shared) = &self.shared {
             shared.put(self.leaf, DICTIONARY, 0..0, &page);
         }
@@ -551,6 +744,10 @@ impl Iterator for Pages {
     fn next(&mut self) -> Option<Self::Item> {
         self.get_next_page().transpose()
     }
+}
+
+fn levels_end_early() -> ParquetError {
+    ParquetError::General("a page's levels end before it".into())
 }
 
 /// The bytes of a column chunk. A page that claims too much is refused by its

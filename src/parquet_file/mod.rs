@@ -9,6 +9,7 @@
 
 use std::io::Read;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -24,23 +25,25 @@ use parquet::column::page::PageReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::page_index::{PageIndexBuilder, PageIndexProvider};
 use parquet::file::metadata::{
-    ColumnChunkMask, OffsetIndexBuilder, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader,
-    RowGroupMetaData,
+    ColumnChunkMask, ColumnChunkMetaData, OffsetIndexBuilder, PageIndexPolicy, ParquetMetaData,
+    ParquetMetaDataReader, RowGroupMetaData,
 };
 use parquet::file::page_index::offset_index::{OffsetIndexMetaData, PageLocation};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::SchemaDescriptor;
 
-use crate::error::{Error, Result, escaped};
+use crate::error::{Error, Result, escaped, text_of_panic};
 use crate::storage::Storage;
 
 mod columns;
+mod delta;
 mod levels;
 mod text;
 mod unpack;
 
-pub(crate) use columns::{Columns, GroupPages, Take};
+use columns::Allowance;
+pub(crate) use columns::{Columns, DECODED_BYTES_MAX, GroupPages, Take};
 use levels::{PageRows, definition_levels, each_run, rows_of};
 pub(crate) use text::{SharedPages, TextBatch, TextColumn};
 
@@ -113,21 +116,35 @@ impl ParquetFile {
             held: Arc::new(vec![(len - held.len() as u64, held)]),
             failed: Arc::default(),
         };
-        let metadata = ParquetMetaDataReader::new()
-            .parse_and_finish(&chunks)
-            .and_then(|metadata| ArrowReaderMetadata::try_new(Arc::new(metadata), options()))
-            .map_err(|e| chunks.error(e))?;
+        let metadata = chunks.decoded(|| {
+            let metadata = ParquetMetaDataReader::new().parse_and_finish(&chunks)?;
+            ArrowReaderMetadata::try_new(Arc::new(metadata), options())
+        })?;
         let file = ParquetFile { chunks, metadata };
         file.check_counts()?;
         Ok(file)
     }
 
-    /// Checks that the footer's counts of rows agree: the decoder takes them at
-    /// their word, and a count too small would leave rows out unseen.
+    /// Checks that the footer's counts of rows agree, and that columns lie within the
+    /// file: the decoder takes them at their word, and a count too small would leave
+    /// rows out unseen.
     fn check_counts(&self) -> Result<()> {
         let mut total = 0i64;
         for (i, group) in self.row_groups().iter().enumerate() {
             let rows = group.num_rows();
+            let is_within = |column: &ColumnChunkMetaData| {
+                let data = column.data_page_offset();
+                let start = column.dictionary_page_offset().unwrap_or(data);
+                let end = start.checked_add(column.compressed_size());
+                end.is_some_and(|end| u64::try_from(end).is_ok_and(|end| end <= self.size()))
+                    && [data, start, column.compressed_size()].iter().all(|&number| number >= 0)
+            };
+            if let Some(column) = group.columns().iter().find(|column| !is_within(column)) {
+                return Err(self.error(format_args!(
+                    "{} of row group {i} lies outside the file",
+                    column.column_path()
+                )));
+            }
             // A column that is not repeated has a value, null or not, in each row.
             let mut flat = group.columns().iter().filter(|c| c.column_descr().max_rep_level() == 0);
             if let Some(column) = flat.find(|column| column.num_values() != rows) {
@@ -267,10 +284,9 @@ impl ParquetFile {
                 row_groups.iter().copied(),
                 leaves.iter().copied(),
             ));
-        let metadata = reader
-            .read_page_indexes(&self.chunks)
-            .and_then(|()| reader.finish())
-            .map_err(|e| self.chunks.error(e))?;
+        let metadata = self
+            .chunks
+            .decoded(|| reader.read_page_indexes(&self.chunks).and_then(|()| reader.finish()))?;
 
         let mut index = PageIndexBuilder::default();
         index.allocate_offset_indexes(metadata.num_row_groups(), self.schema().num_columns());
@@ -490,7 +506,8 @@ impl ParquetFile {
                 .with_batch_size(batch_rows.clamp(1, rows.max(1)))
                 .build()
                 .map_err(|e| self.error(e))?;
-        Ok(Batches { chunks: self.chunks.clone(), row_group, reader, batch_rows, rows })
+        let (chunks, allowance) = (self.chunks.clone(), Arc::default());
+        Ok(Batches { chunks, row_group, reader, batch_rows, rows, allowance })
     }
 
     /// An error about this file's content.
@@ -507,6 +524,15 @@ pub(crate) struct Batches {
     batch_rows: usize,
     /// Still to come.
     rows: usize,
+    allowance: Arc<Allowance>,
+}
+
+impl Batches {
+    /// Whether it has failed because rows refer to long texts of a dictionary: as
+    /// views those cost nothing, however many refer to one.
+    pub(crate) fn want_views(&self) -> bool {
+        self.allowance.wants_views()
+    }
 }
 
 impl Iterator for Batches {
@@ -518,13 +544,13 @@ impl Iterator for Batches {
         if wanted == 0 {
             return None;
         }
-        let batch = match self.reader.next() {
-            Some(Err(e)) => Err(self.chunks.error(e)),
-            Some(Ok(batch)) if batch.num_rows() == wanted => Ok(batch),
-            other => Err(self.chunks.error(format_args!(
+        let batch = match self.chunks.decoded(|| self.reader.next().transpose()) {
+            Err(e) => Err(e),
+            Ok(Some(batch)) if batch.num_rows() == wanted => Ok(batch),
+            Ok(other) => Err(self.chunks.error(format_args!(
                 "row group {} gave {} rows where {wanted} were expected",
                 self.row_group,
-                other.and_then(std::result::Result::ok).map_or(0, |batch| batch.num_rows())
+                other.map_or(0, |batch| batch.num_rows())
             ))),
         };
         self.rows = if batch.is_ok() { self.rows - wanted } else { 0 };
@@ -628,6 +654,22 @@ impl Chunks {
         held.extend(self.held.iter().cloned());
         held.sort_by_key(|(begin, _)| *begin);
         Ok(Chunks { held: Arc::new(held), ..self.clone() })
+    }
+
+    /// What a decoder makes of the file. Some that are corrupt make it panic: on
+    /// counts that do not agree, say, which to find would take decoding twice. That
+    /// is an error like another, and the decoder is not asked again.
+    fn decoded<R, E: std::fmt::Display>(
+        &self,
+        decode: impl FnOnce() -> std::result::Result<R, E>,
+    ) -> Result<R> {
+        match catch_unwind(AssertUnwindSafe(decode)) {
+            Ok(decoded) => decoded.map_err(|e| self.error(e)),
+            Err(panic) => {
+                let text = text_of_panic(&*panic);
+                Err(self.error(format_args!("the decoder cannot make sense of it: {text}")))
+            }
+        }
     }
 
     /// The error behind a decoder's: the storage's own, if it was that.

@@ -18,14 +18,17 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{ArrayRef, BooleanBufferBuilder, RecordBatch, RecordBatchOptions};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions,
+};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType as ArrowType, FieldRef, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use crate::error::{Error, Result};
 use crate::memory::Memory;
-use crate::parquet_file::{Columns, GroupPages, ParquetFile, Piece, Take};
+use crate::parquet_file::{Columns, DECODED_BYTES_MAX, GroupPages, ParquetFile, Piece, Take};
 use crate::schema::{ColumnMappingMode, DataType, StructField};
 use convert::{Live, Source};
 use resolve::{Column, Resolver};
@@ -45,9 +48,6 @@ const UNINDEXED_PIECE_BYTES: u64 = 64 << 20;
 const PIECE_ROWS_MAX: u64 = 16 << 20;
 /// A file that claims more rows is refused: a few bytes can claim any number.
 const FILE_ROWS_MAX: u64 = 1 << 40;
-/// More than this is not decoded of one piece: repeated values may be decoded
-/// into any number of bytes.
-const DECODED_BYTES_MAX: usize = 4 << 30;
 /// Rows are decoded at once that have so many bytes on average, and no more: a
 /// batch's texts are at most 2 GiB.
 const BATCH_BYTES: u64 = 64 << 20;
@@ -211,49 +211,98 @@ impl DataFile {
         let row_bytes = piece.bytes.div_ceil(rows as u64).max(1);
         let at_once = at_once.min((BATCH_BYTES / row_bytes).max(1) as usize).min(BATCH_ROWS_MAX);
 
-        let mut mask = live.map(|live| kept_bits(live, &kept));
-        let columns = self.columns(mask.is_some())?;
-        let selection = self.selection(piece, &kept);
-        let mut batches = Vec::with_capacity(decoded_rows.div_ceil(at_once));
-        let mut bytes = 0;
+        let mask = live.map(|live| kept_bits(live, &kept));
+        // Views are worth it where rows are left out. Where they are all that fits into
+        // memory shows when the dictionaries are read; few rows at once is for what
+        // cannot be a view.
+        let ways = [(mask.is_some(), at_once), (true, at_once), (true, (at_once / 256).max(1))];
+        for (views, at_once) in ways {
+            let how = How { views, at_once, batch_rows };
+            if let Some(batches) = self.decode(piece, &kept, mask.clone(), how)? {
+                return Ok(batches);
+            }
+        }
+        Err(self.too_large(piece))
+    }
+
+    /// The rows of a piece that are set in `mask`, which is of those `kept`; `None`
+    /// where they have to be decoded in another way.
+    fn decode(
+        &self,
+        piece: &Piece,
+        kept: &[Range<usize>],
+        mut mask: Option<BooleanBuffer>,
+        how: How,
+    ) -> Result<Option<Vec<RecordBatch>>> {
         let shared = self.shared.get(&piece.row_group);
-        let decoded = self.file.batches_of(
-            columns,
+        let mut decoded = self.file.batches_of(
+            self.columns(how.views)?,
             piece.row_group,
-            selection,
-            at_once,
+            self.selection(piece, kept),
+            how.at_once,
             &self.memory,
             shared,
         )?;
-        for decoded in decoded {
-            let decoded = decoded?;
-            let rows = decoded.num_rows();
+        let mut batches = Vec::new();
+        let mut bytes = 0;
+        while let Some(next) = decoded.next() {
+            if next.is_err() && decoded.want_views() {
+                return Ok(None);
+            }
+            let next = next?;
+            let rows = next.num_rows();
             let of_batch = mask.as_mut().map(|mask| {
                 let of_batch = mask.slice(0, rows);
                 *mask = mask.slice(rows, mask.len() - rows);
                 of_batch
             });
-            let live_rows = of_batch.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
-            if live_rows == 0 {
-                continue;
+            // Texts become the batch's own: no more at once than a batch should have.
+            let mut parts = vec![(next, of_batch)];
+            while let Some((part, mask)) = parts.pop() {
+                let rows = part.num_rows();
+                let live_rows = mask.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
+                if live_rows == 0 {
+                    continue;
+                }
+                let texts = part.columns().iter().map(text_bytes).fold(0, u64::saturating_add);
+                if texts > BATCH_BYTES && rows > 1 {
+                    // The second half waits behind the first. A copy, for what is nested
+                    // has all its texts in a slice still.
+                    for half in [rows / 2..rows, 0..rows / 2] {
+                        let of_half = (0..rows).map(|row| Some(half.contains(&row))).collect();
+                        let copied = filter_record_batch(&part, &of_half);
+                        let copied = copied.map_err(|e| self.file.error(e))?;
+                        let mask = mask.as_ref().map(|mask| mask.slice(half.start, half.len()));
+                        parts.push((copied, mask));
+                    }
+                    continue;
+                }
+                if (bytes as u64).saturating_add(texts) > DECODED_BYTES_MAX {
+                    return Err(self.too_large(piece));
+                }
+                let live = mask.filter(|_| live_rows < rows).map(Live::new);
+                let batch = self.batch(part.columns(), live.as_ref(), live_rows)?;
+                bytes += batch.get_array_memory_size();
+                let begins = (0..live_rows).step_by(how.batch_rows);
+                batches
+                    .extend(begins.map(|at| batch.slice(at, how.batch_rows.min(live_rows - at))));
             }
-            let live = of_batch.filter(|_| live_rows < rows).map(Live::new);
-            let batch = self.batch(decoded.columns(), live.as_ref(), live_rows)?;
-            bytes += batch.get_array_memory_size();
-            if bytes > DECODED_BYTES_MAX {
-                return Err(Error::limit(format!(
-                    "{}: some rows of row group {} have more than {DECODED_BYTES_MAX} bytes",
-                    self.file.name(),
-                    piece.row_group
-                )));
+            if bytes as u64 > DECODED_BYTES_MAX {
+                return Err(self.too_large(piece));
             }
-            let begins = (0..batch.num_rows()).step_by(batch_rows);
-            batches.extend(begins.map(|at| batch.slice(at, batch_rows.min(batch.num_rows() - at))));
         }
         if let Some(shared) = shared {
             shared.piece_is_decoded();
         }
-        Ok(batches)
+        Ok(Some(batches))
+    }
+
+    fn too_large(&self, piece: &Piece) -> Error {
+        Error::limit(format!(
+            "{}: some rows of row group {} have more than {DECODED_BYTES_MAX} bytes",
+            self.file.name(),
+            piece.row_group
+        ))
     }
 
     /// What is decoded: with texts as views where some rows will be left out, so
@@ -294,6 +343,34 @@ impl DataFile {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(Arc::clone(&self.wanted.schema), columns, &options)
             .map_err(|e| self.file.error(e))
+    }
+}
+
+/// How a piece is decoded.
+#[derive(Clone, Copy)]
+struct How {
+    /// Texts as views.
+    views: bool,
+    /// So many rows at once, dead ones counted.
+    at_once: usize,
+    /// So many in a batch.
+    batch_rows: usize,
+}
+
+/// The bytes of the texts that are there as views, each as often as it is there.
+fn text_bytes(array: &ArrayRef) -> u64 {
+    // A view's length is in its low half.
+    let lengths = |views: &[u128]| views.iter().map(|view| u64::from(*view as u32)).sum();
+    match array.data_type() {
+        ArrowType::Utf8View => lengths(array.as_string_view().views()),
+        ArrowType::BinaryView => lengths(array.as_binary_view().views()),
+        ArrowType::Struct(_) => array.as_struct().columns().iter().map(text_bytes).sum(),
+        ArrowType::List(_) => text_bytes(array.as_list::<i32>().values()),
+        ArrowType::Map(..) => {
+            let map = array.as_map();
+            text_bytes(map.keys()) + text_bytes(map.values())
+        }
+        _ => 0,
     }
 }
 
