@@ -29,6 +29,7 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type, TypePtr};
 
 use super::delta;
 use super::levels::{PageRows, are_whole, behind_repetition, rows_of};
+use super::thrift::{self, Flaw};
 use super::unpack::Codec;
 use super::{Batches, Chunks, ParquetFile, Walk};
 use crate::error::{Error, Result};
@@ -44,6 +45,9 @@ pub(crate) const DECODED_BYTES_MAX: u64 = 4 << 30;
 const COPIED_BYTES_MAX: u64 = 1 << 30;
 /// What the levels of a repeated value take.
 const LEVELS_BYTES: u64 = 4;
+/// So many bytes are looked for a page's header in, and then more, if it has long
+/// statistics.
+const HEADER_BYTES: [u64; 4] = [2 << 10, 32 << 10, 512 << 10, 16 << 20];
 /// Bytes of an INT96.
 const INT96_BYTES: i32 = 12;
 
@@ -462,8 +466,11 @@ struct Pages {
     codec: Option<(Codec, Memory)>,
     page_bytes_max: u64,
     shared: Option<Arc<GroupPages>>,
-    /// Whether the dictionary was skipped and may be asked for still.
+    /// What the page whose header was read last claims to be decompressed.
+    claim: Arc<AtomicU64>,
+    /// Whether the dictionary was skipped and may be asked for still, and its claim.
     is_deferred: bool,
+    deferred_claim: u64,
 }
 
 impl Pages {
@@ -484,7 +491,9 @@ impl Pages {
         let claim = u64::try_from(column.uncompressed_size()).unwrap_or(0);
         let page_bytes_max = claim.max(PAGE_BYTES_MIN);
         let is_by_pages = locations.is_some();
-        let chunk = Chunk { chunks: chunks.clone(), is_by_pages, page_bytes_max };
+        let claim = Arc::<AtomicU64>::default();
+        let seen = Arc::clone(&claim);
+        let chunk = Chunk { chunks: chunks.clone(), is_by_pages, page_bytes_max, claim: seen };
         let codec = Codec::of(column.compression());
         // The reader then hands pages out as they are.
         let bare = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
@@ -504,15 +513,18 @@ impl Pages {
             codec: codec.map(|codec| (codec, memory.clone())),
             page_bytes_max,
             shared: shared.filter(|_| is_by_pages).cloned(),
+            claim,
             is_deferred: false,
+            deferred_claim: 0,
         })
     }
 
     /// The page, decompressed.
-    fn unpacked(&self, mut page: Page) -> parquet::errors::Result<Page> {
+    fn unpacked(&self, mut page: Page, claim: u64) -> parquet::errors::Result<Page> {
         let Some((codec, memory)) = &self.codec else { return Ok(page) };
         let unpack = |buf: &Bytes, bare| {
-            codec.unpack(buf, bare, self.page_bytes_max, memory).map_err(ParquetError::General)
+            let unpacked = codec.unpack(buf, bare, claim, self.page_bytes_max, memory);
+            unpacked.map_err(ParquetError::General)
         };
         match &mut page {
             Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } => *buf = unpack(buf, 0)?,
@@ -688,7 +700,7 @@ impl PageReader for Pages {
             return Ok(Some(page));
         }
         let Some(page) = self.reader.get_next_page()? else { return Ok(None) };
-        let page = self.unpacked(page)?;
+        let page = self.unpacked(page, self.claim.load(Ordering::Relaxed))?;
         let rows = self.rows_at(self.passed);
         self.look_at(&page, rows.clone())?;
         self.passed += usize::from(page.is_data_page());
@@ -704,7 +716,10 @@ impl PageReader for Pages {
 
     fn skip_next_page(&mut self) -> parquet::errors::Result<()> {
         match self.reader.peek_next_page()? {
-            Some(page) if page.is_dict => self.is_deferred = true,
+            Some(page) if page.is_dict => {
+                self.is_deferred = true;
+                self.deferred_claim = self.claim.load(Ordering::Relaxed);
+            }
             Some(_) => self.passed += 1,
             None => {}
         }
@@ -725,7 +740,12 @@ impl PageReader for Pages {
             return Ok(Some(known));
         }
         let Some(page) = self.reader.take_deferred_dictionary()? else { return Ok(None) };
-        let page = self.unpacked(page)?;
+        // Its header was read when it was skipped, or is read with it.
+        let claim = match self.rows {
+            None => self.deferred_claim,
+            Some(_) => self.claim.load(Ordering::Relaxed),
+        };
+        let page = self.unpacked(page, claim)?;
         self.look_at(&page, None)?;
         if let Some(shared) = &self.shared {
             shared.put(self.leaf, DICTIONARY, 0..0, &page);
@@ -757,6 +777,8 @@ struct Chunk {
     /// Whether a page is read at once, its header in front.
     is_by_pages: bool,
     page_bytes_max: u64,
+    /// Where the last page's claim is left.
+    claim: Arc<AtomicU64>,
 }
 
 impl Length for Chunk {
@@ -770,13 +792,15 @@ impl ChunkReader for Chunk {
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Headers> {
         let walk = self.chunks.get_read(start)?;
-        Ok(Headers { walk, page_bytes_max: Some(self.page_bytes_max) })
+        Ok(Headers { walk, unseen: Some((self.page_bytes_max, Arc::clone(&self.claim))) })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<bytes::Bytes> {
         let bytes = self.chunks.get_bytes(start, length)?;
         if self.is_by_pages {
-            check_header(&bytes, self.page_bytes_max).map_err(ParquetError::General)?;
+            let claim = check_header(&bytes, self.page_bytes_max);
+            let claim = claim.map_err(|flaw| ParquetError::General(flaw.to_string()))?;
+            self.claim.store(claim, Ordering::Relaxed);
         }
         Ok(bytes)
     }
@@ -785,23 +809,34 @@ impl ChunkReader for Chunk {
 /// Reads the header of a page.
 struct Headers {
     walk: Walk,
-    /// What the page may be decompressed, until that is checked.
-    page_bytes_max: Option<u64>,
+    /// What the page may be decompressed, until that is checked, and where to leave
+    /// what it claims.
+    unseen: Option<(u64, Arc<AtomicU64>)>,
 }
 
 impl std::io::Read for Headers {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        if let Some(max) = self.page_bytes_max.take() {
-            check_header(self.walk.peek()?, max).map_err(std::io::Error::other)?;
+        if let Some((max, seen)) = self.unseen.take() {
+            let mut claim = check_header(self.walk.peek()?, max);
+            // One with long statistics.
+            for bytes in HEADER_BYTES {
+                if claim != Err(Flaw::CutOff) {
+                    break;
+                }
+                claim = check_header(&self.walk.more(bytes)?, max);
+            }
+            seen.store(claim.map_err(|e| std::io::Error::other(e.to_string()))?, Ordering::Relaxed);
         }
         self.walk.read(out)
     }
 }
 
-/// Checks what a page claims to be decompressed. That is the second field of its
-/// header, after another number: so every writer has them, for the fields of a
-/// header are written in their order, and none that is left out comes before.
-fn check_header(bytes: &[u8], max: u64) -> Result<(), String> {
+/// What a page claims to be decompressed, no more than `max`. That is the second
+/// field of its header, after another number: so every writer has them, for the
+/// fields of a header are written in their order, and none that is left out comes
+/// before.
+fn check_header(bytes: &[u8], max: u64) -> Result<u64, Flaw> {
+    thrift::check_struct(bytes)?;
     const NEXT_IS_I32: u8 = 0x15;
     let mut bytes = bytes.iter().copied();
     let mut number = || -> Option<u64> {
@@ -820,11 +855,9 @@ fn check_header(bytes: &[u8], max: u64) -> Result<(), String> {
         None
     };
     match number().and_then(|_| number()) {
-        Some(claim) if claim <= max => Ok(()),
-        Some(claim) => Err(format!(
-            "a page claims {claim} bytes, and {max} is the most its column chunk may have"
-        )),
-        None => Err("a page does not begin with its type and its size".into()),
+        Some(claim) if claim <= max => Ok(claim),
+        Some(_) => Err(Flaw::Wrong("a page claims more bytes than its column chunk may have")),
+        None => Err(Flaw::Wrong("a page does not begin with its type and its size")),
     }
 }
 

@@ -40,6 +40,7 @@ mod columns;
 mod delta;
 mod levels;
 mod text;
+mod thrift;
 mod unpack;
 
 use columns::Allowance;
@@ -116,8 +117,9 @@ impl ParquetFile {
             held: Arc::new(vec![(len - held.len() as u64, held)]),
             failed: Arc::default(),
         };
+        let with_footer = chunks.with_footer()?;
         let metadata = chunks.decoded(|| {
-            let metadata = ParquetMetaDataReader::new().parse_and_finish(&chunks)?;
+            let metadata = ParquetMetaDataReader::new().parse_and_finish(&with_footer)?;
             ArrowReaderMetadata::try_new(Arc::new(metadata), options())
         })?;
         let file = ParquetFile { chunks, metadata };
@@ -278,6 +280,7 @@ impl ParquetFile {
             return Ok(self.clone());
         }
         let metadata = ParquetMetaData::clone(self.metadata.metadata());
+        let chunks = self.chunks.with_offset_indexes(&metadata, row_groups, leaves)?;
         let mut reader = ParquetMetaDataReader::new_with_metadata(metadata)
             .with_offset_index_policy(PageIndexPolicy::Optional)
             .with_offset_index_mask(ColumnChunkMask::row_groups_and_columns(
@@ -286,7 +289,7 @@ impl ParquetFile {
             ));
         let metadata = self
             .chunks
-            .decoded(|| reader.read_page_indexes(&self.chunks).and_then(|()| reader.finish()))?;
+            .decoded(|| reader.read_page_indexes(&chunks).and_then(|()| reader.finish()))?;
 
         let mut index = PageIndexBuilder::default();
         index.allocate_offset_indexes(metadata.num_row_groups(), self.schema().num_columns());
@@ -672,6 +675,50 @@ impl Chunks {
         }
     }
 
+    /// These bytes with the footer in memory, looked at before it is decoded. Where
+    /// there is none the decoder says so.
+    fn with_footer(&self) -> Result<Chunks> {
+        let end = self.len.saturating_sub(8);
+        let Some(tail) = self.held(end..self.len) else { return Ok(self.clone()) };
+        let len = tail.first_chunk().map_or(0, |len| u64::from(u32::from_le_bytes(*len)));
+        if len > end || !tail.ends_with(b"PAR1") {
+            return Ok(self.clone());
+        }
+        let chunks = self.with(vec![end - len..end]).map_err(|e| self.error(e))?;
+        let footer = chunks.get_bytes(end - len, usize::try_from(len).unwrap_or(0));
+        let footer = footer.map_err(|e| self.error(e))?;
+        thrift::check_footer(&footer).map_err(|flaw| self.error(flaw))?;
+        Ok(chunks)
+    }
+
+    /// These bytes with the offset indexes of some column chunks in memory, looked at
+    /// before they are decoded.
+    fn with_offset_indexes(
+        &self,
+        metadata: &ParquetMetaData,
+        row_groups: &[usize],
+        leaves: &[usize],
+    ) -> Result<Chunks> {
+        let of_chunk = |column: &ColumnChunkMetaData| {
+            let start = u64::try_from(column.offset_index_offset()?).ok()?;
+            let len = u64::try_from(column.offset_index_length()?).ok()?;
+            let end = start.checked_add(len).filter(|&end| end <= self.len);
+            Some(end.map(|end| start..end))
+        };
+        let groups = row_groups.iter().map(|&i| metadata.row_group(i));
+        let all = groups.flat_map(|group| leaves.iter().map(|&leaf| of_chunk(group.column(leaf))));
+        let Some(ranges) = all.flatten().collect::<Option<Vec<_>>>() else {
+            return Err(self.error("an offset index lies outside the file"));
+        };
+        let chunks = self.with(ranges.clone()).map_err(|e| self.error(e))?;
+        for Range { start, end } in ranges {
+            let index = chunks.get_bytes(start, usize::try_from(end - start).unwrap_or(0));
+            let index = index.map_err(|e| self.error(e))?;
+            thrift::check_struct(&index).map_err(|flaw| self.error(flaw))?;
+        }
+        Ok(chunks)
+    }
+
     /// The error behind a decoder's: the storage's own, if it was that.
     fn error(&self, e: impl std::fmt::Display) -> Error {
         match self.failed.get() {
@@ -726,6 +773,16 @@ impl Walk {
             self.step = (self.step * 8).min(1 << 20);
         }
         Ok(&self.read)
+    }
+}
+
+impl Walk {
+    /// The bytes to come, `most` of them, where those at hand do not do.
+    fn more(&mut self, most: u64) -> std::io::Result<Bytes> {
+        let start = self.at - self.read.len() as u64;
+        let end = self.chunks.len.min(start.saturating_add(most));
+        let len = usize::try_from(end - start).map_err(std::io::Error::other)?;
+        self.chunks.get_bytes(start, len).map_err(std::io::Error::other)
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Of these four codecs the Parquet crate takes what a page holds, not what its
 //! header claims: a megabyte of gzip is a gigabyte of zeros, of Brotli it may be
-//! a hundred. Here none gets more than it is given, and the memory for it is
-//! asked for as it is filled. The other codecs fill what the header claims, and
-//! that is checked before.
+//! a hundred. Here none gets more than the header claims, which is checked before
+//! there is memory for it, and the memory is used again. The other codecs do so
+//! by themselves.
 
 use std::io::Read;
 
@@ -34,12 +34,13 @@ impl Codec {
         }
     }
 
-    /// The bytes of a page whose first `bare` bytes are not packed. It may have no
-    /// more than `bytes_max`.
+    /// The bytes of a page whose first `bare` bytes are not packed: `claim` by its
+    /// header, or with Snappy what that says itself, which is no more than `bytes_max`.
     pub(super) fn unpack(
         self,
         page: &Bytes,
         bare: usize,
+        claim: u64,
         bytes_max: u64,
         memory: &Memory,
     ) -> Result<Bytes, String> {
@@ -49,21 +50,27 @@ impl Codec {
         if packed.is_empty() {
             return Ok(page.clone());
         }
-        let room = bytes_max.saturating_sub(bare.len() as u64);
-        match self {
-            Codec::Snappy => unsnapped(bare, packed, room, memory),
-            Codec::Gzip => {
-                // Its last four bytes say how long it is, if it is not too long for them.
-                let said = packed.last_chunk().map_or(0, |len| u32::from_le_bytes(*len));
-                inflated(flate2::read::MultiGzDecoder::new(packed), bare, packed, said, room)
-            }
-            Codec::Brotli => {
-                const BUFFER_BYTES: usize = 4096;
-                let reader = brotli::Decompressor::new(packed, BUFFER_BYTES);
-                inflated(reader, bare, packed, 0, room)
-            }
-            Codec::Lz4 => unlz4ed(bare, packed, room),
+        if self == Codec::Snappy {
+            return unsnapped(bare, packed, bytes_max.saturating_sub(bare.len() as u64), memory);
         }
+        let len = usize::try_from(claim.min(bytes_max)).map_err(|e| e.to_string())?;
+        let mut buffer = memory.take(len).ok_or_else(|| format!("{len} bytes do not fit"))?;
+        let Some((levels, out)) = buffer[..len].split_at_mut_checked(bare.len()) else {
+            return Err(format!("a page that claims {len} bytes ends within its levels"));
+        };
+        levels.copy_from_slice(bare);
+        // A page of nulls alone has no values, whatever is packed there.
+        if !out.is_empty() {
+            match self {
+                Codec::Gzip => fill(out, flate2::read::MultiGzDecoder::new(packed)),
+                Codec::Brotli => {
+                    const BUFFER_BYTES: usize = 4096;
+                    fill(out, brotli::Decompressor::new(packed, BUFFER_BYTES))
+                }
+                _ => fill_of_lz4(out, packed),
+            }?;
+        }
+        Ok(memory.lend(buffer, len))
     }
 }
 
@@ -88,54 +95,40 @@ pub(super) fn unsnapped(
     Ok(memory.lend(buffer, len))
 }
 
-/// All that comes out of `reader`, which is likely to be `said` bytes.
-fn inflated(
-    reader: impl Read,
-    bare: &[u8],
-    packed: &[u8],
-    said: u32,
-    room: u64,
-) -> Result<Bytes, String> {
-    // What is packed better than this grows into its memory.
-    const USUAL_RATIO: usize = 8;
-    let said = usize::try_from(said).unwrap_or(0).min(packed.len().saturating_mul(USUAL_RATIO));
-    let mut unpacked =
-        Vec::with_capacity(bare.len() + said.min(usize::try_from(room).unwrap_or(0)));
-    unpacked.extend_from_slice(bare);
-    reader.take(room.saturating_add(1)).read_to_end(&mut unpacked).map_err(|e| e.to_string())?;
-    if (unpacked.len() - bare.len()) as u64 > room {
-        return Err(too_large(packed.len(), room));
+/// Fills `out` with all that comes out of `reader`.
+fn fill(out: &mut [u8], mut reader: impl Read) -> Result<(), String> {
+    let mut filled = 0;
+    while filled < out.len() {
+        match reader.read(&mut out[filled..]).map_err(|e| e.to_string())? {
+            0 => return Err(unlike(filled, out.len())),
+            read => filled += read,
+        }
     }
-    Ok(unpacked.into())
+    match reader.read(&mut [0]).map_err(|e| e.to_string())? {
+        0 => Ok(()),
+        _ => Err(format!("a page holds more than the {filled} bytes that it claims")),
+    }
 }
 
 /// As Hadoop frames it, as LZ4's own tool does, or without a frame: files have
 /// all three under one name, and what it is shows when it is tried.
-fn unlz4ed(bare: &[u8], packed: &[u8], room: u64) -> Result<Bytes, String> {
+fn fill_of_lz4(out: &mut [u8], packed: &[u8]) -> Result<(), String> {
     const MAGIC: [u8; 4] = 0x184d_2204_u32.to_le_bytes();
     if packed.starts_with(&MAGIC) {
-        return inflated(lz4_flex::frame::FrameDecoder::new(packed), bare, packed, 0, room);
+        return fill(out, lz4_flex::frame::FrameDecoder::new(packed));
     }
-    let of_frames = hadoop_len(packed);
-    // A byte of a block gives 255 at the most.
-    let most = (packed.len() as u64).saturating_mul(255);
-    let len = match of_frames {
-        Some(len) if len <= most && len <= room => len,
-        Some(len) if len > room && len <= most => return Err(too_large(packed.len(), room)),
-        _ => most.min(room),
-    };
-    let len = usize::try_from(len).map_err(|e| e.to_string())?;
-    let mut unpacked = Vec::new();
-    unpacked.try_reserve_exact(bare.len() + len).map_err(|e| e.to_string())?;
-    unpacked.extend_from_slice(bare);
-    unpacked.resize(bare.len() + len, 0);
-    let out = &mut unpacked[bare.len()..];
-    let written = of_frames
-        .and_then(|_| unframed(packed, out))
-        .map_or_else(|| lz4_flex::block::decompress_into(packed, out), Ok)
-        .map_err(|e| e.to_string())?;
-    unpacked.truncate(bare.len() + written);
-    Ok(unpacked.into())
+    if unframed(packed, out) == Some(out.len()) {
+        return Ok(());
+    }
+    match lz4_flex::block::decompress_into(packed, out) {
+        Ok(len) if len == out.len() => Ok(()),
+        Ok(len) => Err(unlike(len, out.len())),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn unlike(len: usize, claim: usize) -> String {
+    format!("a page holds {len} bytes where it claims {claim}")
 }
 
 /// Hadoop's frames: each a block, and in front of it, as big-endian numbers, how
@@ -157,11 +150,7 @@ fn hadoop_frames(packed: &[u8]) -> impl Iterator<Item = Option<(usize, &[u8])>> 
     })
 }
 
-/// What Hadoop's frames say that they hold, `None` where they are none.
-fn hadoop_len(packed: &[u8]) -> Option<u64> {
-    hadoop_frames(packed).try_fold(0_u64, |sum, frame| Some(sum + frame?.0 as u64))
-}
-
+/// Unpacks Hadoop's frames: how many bytes they hold, `None` where they are none.
 fn unframed(packed: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut at = 0_usize;
     for frame in hadoop_frames(packed) {
@@ -173,10 +162,6 @@ fn unframed(packed: &[u8], out: &mut [u8]) -> Option<usize> {
         at += len;
     }
     Some(at)
-}
-
-fn too_large(packed: usize, room: u64) -> String {
-    format!("a page of {packed} bytes holds more than {room}, the most that it may have")
 }
 
 #[cfg(test)]
@@ -210,24 +195,25 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_any_codec_is_unpacked_and_none_into_more_than_it_may_have() {
+    fn a_page_of_any_codec_is_unpacked_and_none_into_more_than_it_claims() {
         let page: Vec<u8> = (0..300_000_u32).flat_map(|n| (n / 9).to_le_bytes()).collect();
         let len = page.len() as u64;
+        let memory = Memory::default();
         for (name, codec, packed) in packed_forms(&page) {
             let levels = b"levels";
             let whole = Bytes::from([&levels[..], &packed].concat());
-            let unpack = |max| codec.unpack(&whole, levels.len(), max, &Memory::default());
+            let unpack = |claim| codec.unpack(&whole, levels.len(), claim, claim, &memory);
             let unpacked = unpack(len + 6).unwrap();
             assert_eq!(unpacked[..6], levels[..], "{name}");
             assert!(unpacked[6..] == page[..], "{name}");
-            assert_eq!(unpack(len + 1000).unwrap().len(), page.len() + 6, "{name}");
-            for max in [len + 5, len / 2, 6, 0] {
-                assert!(unpack(max).is_err(), "{name} {max}");
+            for claim in [len + 5, len / 2, 7, 5] {
+                assert!(unpack(claim).is_err(), "{name} {claim}");
             }
+            assert!(codec == Codec::Snappy || unpack(len + 7).is_err(), "{name}");
             let half = whole.slice(..whole.len() / 2);
-            assert!(codec.unpack(&half, 6, len, &Memory::default()).is_err(), "{name}");
-            assert!(codec.unpack(&whole, whole.len() + 1, len, &Memory::default()).is_err());
-            let none = codec.unpack(&whole.slice(..6), 6, len, &Memory::default()).unwrap();
+            assert!(codec.unpack(&half, 6, len + 6, len + 6, &memory).is_err(), "{name}");
+            assert!(codec.unpack(&whole, whole.len() + 1, len, len, &memory).is_err(), "{name}");
+            let none = codec.unpack(&whole.slice(..6), 6, 6, len, &memory).unwrap();
             assert_eq!(none[..], levels[..], "{name}");
         }
     }

@@ -256,6 +256,12 @@ impl DataFile {
                 *mask = mask.slice(rows, mask.len() - rows);
                 of_batch
             });
+            let texts = |batch: &RecordBatch| {
+                batch.columns().iter().map(text_bytes).fold(0, u64::saturating_add)
+            };
+            if (bytes as u64).saturating_add(texts(&next)) > DECODED_BYTES_MAX {
+                return Err(self.too_large(piece));
+            }
             // Texts become the batch's own: no more at once than a batch should have.
             let mut parts = vec![(next, of_batch)];
             while let Some((part, mask)) = parts.pop() {
@@ -264,8 +270,7 @@ impl DataFile {
                 if live_rows == 0 {
                     continue;
                 }
-                let texts = part.columns().iter().map(text_bytes).fold(0, u64::saturating_add);
-                if texts > BATCH_BYTES && rows > 1 {
+                if rows > 1 && texts(&part) > BATCH_BYTES {
                     // The second half waits behind the first. A copy, for what is nested
                     // has all its texts in a slice still.
                     for half in [rows / 2..rows, 0..rows / 2] {
@@ -276,9 +281,6 @@ impl DataFile {
                         parts.push((copied, mask));
                     }
                     continue;
-                }
-                if (bytes as u64).saturating_add(texts) > DECODED_BYTES_MAX {
-                    return Err(self.too_large(piece));
                 }
                 let live = mask.filter(|_| live_rows < rows).map(Live::new);
                 let batch = self.batch(part.columns(), live.as_ref(), live_rows)?;
