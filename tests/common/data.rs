@@ -3,8 +3,8 @@ use super::{Action, TestTable, add};
 use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::Compression;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::basic::{Compression, Encoding};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use roaring::RoaringTreemap;
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ pub struct FileLayout {
     page_index: bool,
     arrow_schema: bool,
     compression: Compression,
+    second_version: bool,
+    encoding: Option<Encoding>,
 }
 
 impl Default for FileLayout {
@@ -29,6 +31,8 @@ impl Default for FileLayout {
             page_index: true,
             arrow_schema: false,
             compression: Compression::SNAPPY,
+            second_version: false,
+            encoding: None,
         }
     }
 }
@@ -61,6 +65,18 @@ impl FileLayout {
         self
     }
 
+    /// With data pages of the second version, and the encodings that came with it.
+    pub fn second_version(mut self) -> Self {
+        self.second_version = true;
+        self
+    }
+
+    /// Without dictionaries, every column in this encoding.
+    pub fn encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = Some(encoding);
+        self
+    }
+
     /// The file with the rows of `batch`. A field's id is what the entry
     /// `PARQUET:field_id` of its metadata says.
     pub fn parquet_of(&self, batch: &RecordBatch) -> Vec<u8> {
@@ -71,6 +87,12 @@ impl FileLayout {
             .set_statistics_enabled(statistics)
             .set_offset_index_disabled(!self.page_index)
             .set_max_row_group_row_count(self.row_group_rows);
+        if self.second_version {
+            properties = properties.set_writer_version(WriterVersion::PARQUET_2_0);
+        }
+        if let Some(encoding) = self.encoding {
+            properties = properties.set_dictionary_enabled(false).set_encoding(encoding);
+        }
         if let Some(rows) = self.page_rows {
             properties = properties.set_data_page_row_count_limit(rows).set_write_batch_size(rows);
         }

@@ -10,6 +10,7 @@ mod checkpoint;
 mod data;
 mod history;
 mod oracle;
+mod raw_parquet;
 mod readers;
 mod table;
 mod tables;
@@ -22,10 +23,13 @@ pub use checkpoint::{Layout, StatsForm};
 pub use data::{FileLayout, inline_dv};
 pub use history::{random_beginning, random_checkpoint, random_commit};
 pub use oracle::{Key, State, key_of_row, reconcile, reconcile_range};
+pub use raw_parquet::{RawFile, RawPage, levels, run, varint};
 pub use readers::{Listing, Outcome, Reader, engine, every_reader, few_readers};
 pub use table::TestTable;
 pub use tables::{AcceptanceTable, expected_tables, text_of_panic};
-pub use types::{EVERY_TYPE, every_type, lines_of_every_type, rows_of_every_type};
+pub use types::{
+    EVERY_TYPE, every_type, lines_of_every_type, rows_of_every_type, schema_of_every_type,
+};
 pub use values::{canonical, data_lines_of, rows_of, sorted_by_path};
 pub use watched::{Listening, Record, Watched};
 

@@ -46,7 +46,7 @@ pub fn every_type() -> TestTable {
         [file("part=0/a.parquet", "0"), file("part=1/b b.parquet", "1").dv(inline_dv(&[1]))];
     let features = ["deletionVectors", "timestampNtz"];
     let metadata = metadata("part integer")
-        .with("schemaString", schema().to_string())
+        .with("schemaString", schema_of_every_type().to_string())
         .partitioned_by(&["part"]);
     table.commit([protocol_features(&features, &features), metadata].into_iter().chain(files))
 }
@@ -130,7 +130,8 @@ pub fn rows_of_every_type() -> RecordBatch {
     .expect("columns of one length")
 }
 
-fn schema() -> Value {
+/// The schema of [`every_type`], as a table's metadata has it.
+pub fn schema_of_every_type() -> Value {
     let field = |name: &str, data_type: Value| json!({"name": name, "type": data_type, "nullable": true, "metadata": {}});
     let data_type = |name: &str| match name {
         "decimal" => json!("decimal(20,3)"),
