@@ -391,7 +391,8 @@ impl Opener {
             vector.check_rows(rows).map_err(|e| e.at(&place))?;
         }
         let is_change_file = job.change.is_some_and(|change| change.change_type.is_none());
-        let data = DataFile::new(file, self.columns.wanted(is_change_file)?, &self.memory)?;
+        let data = DataFile::new(file, self.columns.wanted(is_change_file)?, &self.memory);
+        let data = data.map_err(Error::of_listed_file)?;
         let number = |values: &Option<Int64Array>| {
             values.as_ref().filter(|values| values.is_valid(row)).map(|values| values.value(row))
         };
@@ -501,7 +502,8 @@ impl OpenFile {
     ) -> Result<Vec<RecordBatch>> {
         let rows = unit.rows();
         let live = self.wanted.mask(rows.clone());
-        let data = self.data.read(&unit.piece, live.as_ref(), batch_rows)?;
+        let data = self.data.read(&unit.piece, live.as_ref(), batch_rows);
+        let data = data.map_err(Error::of_listed_file)?;
         let wants_index = columns.has(|column| {
             let is_index =
                 |column| matches!(column, MetadataColumn::RowIndex | MetadataColumn::RowId);
