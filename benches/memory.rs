@@ -42,11 +42,11 @@ fn main() {
         let root = table.kept_in(&tables).expect("a table that can be written");
         for (threads, window) in [(0, 32), (2, 32), (2, 16)] {
             let peak = peak::listing(&root, threads, window << 20, DEFAULT_FILE_COLUMNS);
-            assert_eq!(peak.files, table.live_files(), "{name}");
+            assert_eq!(peak.rows, table.live_files(), "{name}");
             writeln!(
                 text,
                 "| {name} | {} | {threads} | {window} | {:.1} | {:.1} |",
-                peak.files,
+                peak.rows,
                 peak.window_bytes as f64 / MIB,
                 peak.bytes as f64 / MIB
             )

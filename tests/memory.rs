@@ -1,7 +1,8 @@
-//! The memory of a listing is bounded: by the window and by what the workers
+//! The memory of a stream is bounded: by the window and by what the workers
 //! hold, not by the table. Counted by the allocator, so the tests of this
 //! program run one after the other, within one test.
 
+mod common;
 #[path = "../benches/log_shapes/mod.rs"]
 mod log_shapes;
 #[path = "../benches/peak/mod.rs"]
@@ -10,8 +11,11 @@ mod peak;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use delta_engine::DEFAULT_FILE_COLUMNS;
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use common::{FileLayout, TestTable, add, metadata, protocol};
+use delta_engine::{DEFAULT_FILE_COLUMNS, arrow};
 use log_shapes::Shape;
 
 const MIB: usize = 1 << 20;
@@ -20,6 +24,71 @@ const MIB: usize = 1 << 20;
 fn memory_does_not_grow_with_the_table() {
     rows_of_a_checkpoint_add_nothing();
     a_key_of_a_commit_adds_a_few_bytes();
+    a_large_row_group_is_held_in_pieces();
+    small_files_are_held_by_the_window();
+}
+
+/// Of one row group, which decodes into 64 KiB a row.
+fn a_large_row_group_is_held_in_pieces() {
+    let table_of = |rows: i64| {
+        let texts = ["x".repeat(64 << 10), "y".repeat(64 << 10)];
+        let texts: ArrayRef = Arc::new(StringArray::from_iter_values(
+            (0..rows).map(|row| &texts[usize::from(row % 50 == 0)]),
+        ));
+        let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+        let batch = RecordBatch::try_from_iter([("id", ids), ("text", texts)]).unwrap();
+        let table = TestTable::new();
+        let file = table.data_file_as("a.parquet", &batch, &FileLayout::default().page_rows(32));
+        table.commit([protocol(1, 2), metadata("id long, text string"), file])
+    };
+    let (small, large) = (table_of(1_500), table_of(3_000));
+    for threads in [0, 2] {
+        let peak_of = |table: &TestTable, rows: u64| {
+            let peak =
+                peak::of(&table.root(), threads, 32 * MIB, |snapshot| snapshot.scan().rows());
+            assert_eq!(peak.rows, rows);
+            peak.bytes
+        };
+        let (small, large) = (peak_of(&small, 1_500), peak_of(&large, 3_000));
+        println!("{threads} workers: {} KiB, then {} KiB", small >> 10, large >> 10);
+        // The window, and for each worker a piece of 16 MiB, which grows by doubling
+        // while it is decoded. All of it is 94 MiB, and then 188.
+        let bound = (32 + 48 * threads.max(1) + 8) * MIB;
+        assert!(large < bound, "{threads} workers: {large} of {bound}");
+        assert!(large - small.min(large) < 24 * MIB, "{threads} workers: {small}, then {large}");
+    }
+}
+
+/// As many as there are: the window holds some, and their footers.
+fn small_files_are_held_by_the_window() {
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..50));
+    let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
+    let bytes = FileLayout::default().parquet_of(&batch);
+    let table_of = |files: usize| {
+        let table = TestTable::new();
+        fs::create_dir_all(table.root()).unwrap();
+        let adds = (0..files).map(|n| {
+            let name = format!("{n}.parquet");
+            fs::write(table.root().join(&name), &bytes).unwrap();
+            add(&name).size(bytes.len() as i64)
+        });
+        let actions: Vec<_> =
+            [protocol(1, 2), metadata("id long")].into_iter().chain(adds).collect();
+        table.commit(actions)
+    };
+    let (few, many) = (table_of(500), table_of(2_000));
+    for threads in [0, 2] {
+        let peak_of = |table: &TestTable, files: u64| {
+            let peak = peak::of(&table.root(), threads, 4 * MIB, |snapshot| snapshot.scan().rows());
+            assert_eq!(peak.rows, files * 50);
+            peak.bytes
+        };
+        let (few, many) = (peak_of(&few, 500), peak_of(&many, 2_000));
+        println!("{threads} workers: {} KiB, then {} KiB", few >> 10, many >> 10);
+        // What a file adds is its line of the log.
+        assert!(many < (4 + 8) * MIB, "{threads} workers: {many}");
+        assert!(many - few.min(many) < 2 * MIB, "{threads} workers: {few}, then {many}");
+    }
 }
 
 fn rows_of_a_checkpoint_add_nothing() {
@@ -28,7 +97,7 @@ fn rows_of_a_checkpoint_add_nothing() {
         let table = Shape::named("checkpoint_100k").unwrap().table(files);
         let root = table.kept_in(folder.path()).unwrap();
         let peak = peak::listing(&root, threads, 4 * MIB, DEFAULT_FILE_COLUMNS);
-        assert_eq!(peak.files, table.live_files());
+        assert_eq!(peak.rows, table.live_files());
         peak.bytes
     };
     for threads in [0, 2] {
@@ -52,7 +121,7 @@ fn a_key_of_a_commit_adds_a_few_bytes() {
         write_commits(&root, keys);
         // A window of one unit, so that what grows is the keys.
         let peak = peak::listing(&root, 2, 64 << 10, &["path"]);
-        assert_eq!(peak.files, keys as u64);
+        assert_eq!(peak.rows, keys as u64);
         assert!(peak.window_bytes < 2 * MIB as u64);
         peak.bytes
     };

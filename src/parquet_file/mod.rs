@@ -684,8 +684,8 @@ impl Chunks {
         if len > end || !tail.ends_with(b"PAR1") {
             return Ok(self.clone());
         }
-        let chunks =
-            self.with(std::iter::once(end - len..end).collect()).map_err(|e| self.error(e))?;
+        let footer = Range { start: end - len, end };
+        let chunks = self.with(vec![footer]).map_err(|e| self.error(e))?;
         let footer = chunks.get_bytes(end - len, usize::try_from(len).unwrap_or(0));
         let footer = footer.map_err(|e| self.error(e))?;
         thrift::check_footer(&footer).map_err(|flaw| self.error(flaw))?;
