@@ -48,6 +48,7 @@
 //! | `seen` | which logical files have newer actions? |
 //! | `declarations` | what does a table declare of its values, in SQL? |
 //! | `actions` | what is an action, and the key of a file? |
+//! | `predicate` | which rows are wanted, and what do bounds say of them? |
 //! | `features`, `partition_value`, `schema` | what may be read, and as which types? |
 //! | `properties` | what do a table's properties say? |
 //! | `storage` | where do bytes come from? |
@@ -84,6 +85,7 @@ mod ffi;
 mod memory;
 mod parquet_file;
 mod partition_value;
+mod predicate;
 mod properties;
 mod read_ahead;
 mod replay;
@@ -107,6 +109,7 @@ pub use delta_log::checksum::{FileSizeHistogram, FileStatistics};
 pub use engine::{Engine, EngineBuilder, Event, EventLevel};
 pub use error::{Error, ErrorKind, Result};
 pub use features::{FEATURES, Feature, Support};
+pub use predicate::{Comparison, Operand, Predicate, Value, column};
 pub use properties::{
     CLUSTERING_DOMAIN, KnownProperty, PROPERTIES, Property, PropertyKind, PropertyValue,
     ROW_TRACKING_DOMAIN, TableProperties, clustering_columns, row_id_high_water_mark,

@@ -712,6 +712,52 @@ pub(crate) fn is_readable_change(from: &DataType, to: &DataType) -> bool {
     }
 }
 
+/// The parts of a path, as Spark writes one: dots between them, backticks about
+/// one that has a dot of its own, a backtick in it doubled.
+pub(crate) fn column_path(path: &str) -> Result<Vec<String>> {
+    let bad = || {
+        Error::invalid(format!(
+            "\"{}\" is no path of a column: names with dots between them were expected, in \
+             backticks where a name has a dot",
+            escaped(path)
+        ))
+    };
+    let mut parts = Vec::new();
+    let mut rest = path;
+    loop {
+        let mut part = String::new();
+        if let Some(mut quoted) = rest.strip_prefix('`') {
+            loop {
+                let (before, after) = quoted.split_once('`').ok_or_else(bad)?;
+                part.push_str(before);
+                match after.strip_prefix('`') {
+                    Some(more) => {
+                        part.push('`');
+                        quoted = more;
+                    }
+                    None => {
+                        rest = after;
+                        break;
+                    }
+                }
+            }
+        } else {
+            let end = rest.find('.').unwrap_or(rest.len());
+            part.push_str(&rest[..end]);
+            rest = &rest[end..];
+        }
+        if part.is_empty() {
+            return Err(bad());
+        }
+        parts.push(part);
+        match rest.strip_prefix('.') {
+            Some(more) => rest = more,
+            None if rest.is_empty() => return Ok(parts),
+            None => return Err(bad()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

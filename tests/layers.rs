@@ -7,7 +7,20 @@ use std::path::{Path, PathBuf};
 /// Each module with those it may use. No module uses one that is listed before
 /// it; what is missing from a row is not allowed.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("ffi", &["scan", "snapshot", "properties", "engine", "schema", "actions", "storage", "error"]),
+    (
+        "ffi",
+        &[
+            "scan",
+            "snapshot",
+            "predicate",
+            "properties",
+            "engine",
+            "schema",
+            "actions",
+            "storage",
+            "error",
+        ],
+    ),
     (
         "scan",
         &[
@@ -19,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "properties",
             "seen",
             "actions",
+            "predicate",
             "partition_value",
             "schema",
             "storage",
@@ -67,6 +81,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "parquet_file",
             "seen",
             "actions",
+            "predicate",
+            "partition_value",
+            "schema",
             "storage",
             "memory",
             "unescape",
@@ -80,6 +97,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("properties", &["error"]),
     ("seen", &["actions", "error"]),
     ("actions", &["error"]),
+    ("predicate", &["partition_value", "schema", "error"]),
     ("partition_value", &["schema", "error"]),
     ("schema", &["error"]),
     ("storage", &["memory", "error"]),

@@ -55,6 +55,7 @@ impl Scan {
     /// snapshot's version, for a kind of action that does not exist, and for a
     /// column as in [`Scan::files_schema`].
     pub fn actions(&self, versions: RangeInclusive<u64>) -> Result<BatchStream> {
+        self.refuse_filter("a stream of actions")?;
         let projection = self.resolve(Rows::Actions)?;
         let mut fields = projection.want;
         fields.insert(FileField::Path);

@@ -93,6 +93,7 @@ impl Scan {
     /// protocol forbids one commit, as in [`files`](Self::files). Of data files as in
     /// `rows`; a clean-up (`VACUUM`) may have deleted those of old versions.
     pub fn change_rows(&self, first_version: u64) -> Result<BatchStream> {
+        self.refuse_filter("a stream of changed rows")?;
         let snapshot = &self.snapshot;
         let version = snapshot.version();
         let columns = RowColumns::of_changes(snapshot, self.columns.as_deref())?;

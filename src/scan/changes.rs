@@ -56,6 +56,7 @@ impl Scan {
     /// protocol within one commit is an error of the stream as it is in
     /// [`Scan::files`].
     pub fn changes_since(&self, base_version: u64) -> Result<BatchStream> {
+        self.refuse_filter("a stream of changes")?;
         let projection = self.resolve(Rows::Changes)?;
         let schema = Arc::clone(&projection.delivered);
         let version = self.snapshot.version();

@@ -21,6 +21,7 @@ impl Scan {
     /// # Errors
     /// As [`Scan::files_schema`], and what a look at the log's files gives.
     pub fn files(&self) -> Result<BatchStream> {
+        self.refuse_filter("a listing")?;
         let projection = self.resolve(Rows::Files)?;
         let schema = Arc::clone(&projection.delivered);
         let (cancel, counts, listing) = self.listing(projection)?;

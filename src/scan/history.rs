@@ -194,6 +194,7 @@ impl Scan {
     /// in-commit timestamp it must have. `LimitExceeded` where the `commitInfo`
     /// of 32 commits have more than 64 MiB.
     pub fn history(&self, options: &HistoryOptions) -> Result<BatchStream> {
+        self.refuse_filter("a history")?;
         let rows = self.history_rows()?;
         let snapshot = &self.snapshot;
         let engine = snapshot.engine();

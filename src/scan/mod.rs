@@ -21,9 +21,12 @@ pub use history::{DEFAULT_HISTORY_COLUMNS, HISTORY_COLUMNS, HistoryOptions};
 pub use row_columns::{CHANGE_ROW_COLUMNS, ROW_METADATA_COLUMNS};
 pub use stream::{BatchStream, CancelHandle, Progress, ProgressHandle};
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::predicate::{Predicate, Question};
 use crate::read_ahead::Window;
 use crate::replay;
 use crate::snapshot::Snapshot;
@@ -49,6 +52,15 @@ pub struct Scan {
     limit: Option<u64>,
     unordered: bool,
     outside_root: bool,
+    filter: Option<Filter>,
+    whole_files: bool,
+}
+
+/// A predicate, bound to the table.
+#[derive(Debug, Clone)]
+struct Filter {
+    predicate: Predicate,
+    question: Arc<Question>,
 }
 
 impl Snapshot {
@@ -67,6 +79,8 @@ impl Snapshot {
             limit: None,
             unordered: false,
             outside_root: false,
+            filter: None,
+            whole_files: false,
         }
     }
 }
@@ -185,6 +199,53 @@ impl Scan {
     pub fn reads_outside_root(mut self) -> Self {
         self.outside_root = true;
         self
+    }
+
+    /// Wants only rows for which `predicate` is true; a second filter is one more
+    /// condition.
+    ///
+    /// [`files`](Self::files) then has the live files that may hold such rows: all
+    /// but those whose partition values or statistics rule it out. What is not known
+    /// keeps a file. [`rows`](Self::rows) and [`change_rows`](Self::change_rows) have
+    /// just the wanted rows, or [all of those files'](Self::whole_files). Columns of
+    /// the predicate need not be among those of the stream.
+    ///
+    /// As in Spark, and in its own words: NaN equals itself and is greater than any
+    /// other number, the two zeros are equal, texts are compared by their bytes, and
+    /// a date is midnight of its day in UTC.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, saying where, for a column that the table does not have, and for
+    /// a value that is none of its column's type.
+    pub fn filter(mut self, predicate: Predicate) -> Result<Self> {
+        let predicate = match self.filter.take() {
+            Some(filter) => filter.predicate.and(predicate),
+            None => predicate,
+        };
+        let snapshot = &self.snapshot;
+        let partition_columns = &snapshot.metadata().partition_columns;
+        let mode = snapshot.column_mapping();
+        let question = Question::new(&predicate, snapshot.schema(), partition_columns, mode)?;
+        self.filter = Some(Filter { predicate, question: Arc::new(question) });
+        Ok(self)
+    }
+
+    /// Gives all rows of the files that a [filter](Self::filter) keeps, for a host
+    /// that filters them itself: row groups and pages that it rules out are left
+    /// out, all that is decoded is given.
+    pub fn whole_files(mut self) -> Self {
+        self.whole_files = true;
+        self
+    }
+
+    /// For a stream that a filter means nothing to.
+    fn refuse_filter(&self, stream: &str) -> Result<()> {
+        match &self.filter {
+            None => Ok(()),
+            Some(Filter { predicate, .. }) => Err(Error::unsupported(format!(
+                "{stream} cannot be filtered, and the scan has a filter: {predicate}"
+            ))),
+        }
     }
 
     /// The schema of the file stream, without starting it.

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType as ArrowType, Field, FieldRef, Schema, SchemaRef
 use super::data_file::Wanted;
 use crate::error::{Error, Result, escaped};
 use crate::properties::PropertyValue;
-use crate::schema::{ArrayType, DataType, MapType, StructField, StructType};
+use crate::schema::{ArrayType, DataType, MapType, StructField, StructType, column_path};
 use crate::snapshot::Snapshot;
 
 /// What a stream of rows can say of a row beside the table's columns;
@@ -291,7 +291,7 @@ impl Wish {
         if is_name || MetadataColumn::named(path).is_some() && table.field("_metadata").is_none() {
             return self.add(&[path], path);
         }
-        let parts = parts_of(path)?;
+        let parts = column_path(path)?;
         self.add(&parts.iter().map(String::as_str).collect::<Vec<_>>(), path)
     }
 
@@ -385,52 +385,6 @@ fn no_column(path: &str) -> Error {
     ))
 }
 
-/// The parts of a path, as Spark writes one: dots between them, backticks about
-/// one that has a dot of its own, a backtick in it doubled.
-fn parts_of(path: &str) -> Result<Vec<String>> {
-    let bad = || {
-        Error::invalid(format!(
-            "\"{}\" is no path of a column: names with dots between them were expected, in \
-             backticks where a name has a dot",
-            escaped(path)
-        ))
-    };
-    let mut parts = Vec::new();
-    let mut rest = path;
-    loop {
-        let mut part = String::new();
-        if let Some(mut quoted) = rest.strip_prefix('`') {
-            loop {
-                let (before, after) = quoted.split_once('`').ok_or_else(bad)?;
-                part.push_str(before);
-                match after.strip_prefix('`') {
-                    Some(more) => {
-                        part.push('`');
-                        quoted = more;
-                    }
-                    None => {
-                        rest = after;
-                        break;
-                    }
-                }
-            }
-        } else {
-            let end = rest.find('.').unwrap_or(rest.len());
-            part.push_str(&rest[..end]);
-            rest = &rest[end..];
-        }
-        if part.is_empty() {
-            return Err(bad());
-        }
-        parts.push(part);
-        match rest.strip_prefix('.') {
-            Some(more) => rest = more,
-            None if rest.is_empty() => return Ok(parts),
-            None => return Err(bad()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -508,7 +462,7 @@ mod tests {
         {
             assert_eq!(pruned(&[path]).unwrap(), expected);
         }
-        assert_eq!(parts_of("`a``b`.c").unwrap(), ["a`b", "c"]);
+        assert_eq!(column_path("`a``b`.c").unwrap(), ["a`b", "c"]);
     }
 
     #[test]

@@ -78,6 +78,7 @@ impl Scan {
     /// outside the table's root without
     /// [`reads_outside_root`](Self::reads_outside_root); each names the file.
     pub fn rows(&self) -> Result<BatchStream> {
+        self.refuse_filter("a stream of rows")?;
         let snapshot = &self.snapshot;
         let columns = Arc::new(RowColumns::of_table(snapshot, self.columns.as_deref())?);
         let names = Some(listing_columns(&columns));
@@ -151,6 +152,7 @@ impl Scan {
     /// `CorruptLog` where a deletion vector has more rows than its file. Else as
     /// [`files`](Self::files).
     pub fn count(&self) -> Result<u64> {
+        self.refuse_filter("a count by the log alone")?;
         let mut total = 0_u64;
         for batch in self.clone().columns(["path", "num_records", "deletion_vector"]).files()? {
             let batch = batch?;

@@ -80,6 +80,24 @@ pub(super) struct Counts {
     rows_delivered: AtomicU64,
     batches_delivered: AtomicU64,
     pub(super) partition_values_missing: AtomicU64,
+    pub(super) skipped: SkippedCounts,
+}
+
+/// The counters of what a filter leaves out.
+#[derive(Default)]
+pub(super) struct SkippedCounts {
+    pub(super) files_kept: AtomicU64,
+    pub(super) bytes_kept: AtomicU64,
+    pub(super) files_pruned: AtomicU64,
+    pub(super) bytes_pruned: AtomicU64,
+    pub(super) files_skipped: AtomicU64,
+    pub(super) bytes_skipped: AtomicU64,
+    pub(super) checkpoint_rows_skipped: AtomicU64,
+    pub(super) row_groups: AtomicU64,
+    pub(super) row_groups_skipped: AtomicU64,
+    pub(super) pages_skipped: AtomicU64,
+    pub(super) rows_skipped: AtomicU64,
+    pub(super) rows_filtered: AtomicU64,
 }
 
 impl BatchStream {
@@ -211,6 +229,34 @@ pub struct Progress {
     pub window_bytes_peak: u64,
     /// Values of `partition` that are null because the log leaves out the key.
     pub partition_values_missing: u64,
+    /// With a [filter](crate::Scan::filter), as are all that follow: live files
+    /// that may have wanted rows, and their bytes.
+    pub files_kept: u64,
+    /// The bytes of those files.
+    pub bytes_kept: u64,
+    /// Live files left out by their partition values alone.
+    pub files_pruned: u64,
+    /// The bytes of those files.
+    pub bytes_pruned: u64,
+    /// Live files left out by their statistics.
+    pub files_skipped: u64,
+    /// The bytes of those files.
+    pub bytes_skipped: u64,
+    /// Rows of checkpoints that were not decoded, because what the checkpoint's
+    /// own columns say of them rules them out: nearly all are live files, which
+    /// are counted nowhere else.
+    pub checkpoint_rows_skipped: u64,
+    /// Row groups of the data files that were opened.
+    pub row_groups: u64,
+    /// Those of which no row was decoded: by their statistics, Bloom filters, or
+    /// because no row was left when the columns of the filter were.
+    pub row_groups_skipped: u64,
+    /// Pages of the filter's columns that were left out by the page index.
+    pub pages_skipped: u64,
+    /// Rows of data files that were left out undecoded, by row group or by page.
+    pub rows_skipped: u64,
+    /// Rows that were decoded, as far as the filter's columns go, and not wanted.
+    pub rows_filtered: u64,
 }
 
 impl Counts {
@@ -221,11 +267,26 @@ impl Counts {
             rows_delivered: AtomicU64::new(0),
             batches_delivered: AtomicU64::new(0),
             partition_values_missing: AtomicU64::new(0),
+            skipped: SkippedCounts::default(),
         })
     }
 
     fn read(&self) -> Progress {
+        let skipped = &self.skipped;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Progress {
+            files_kept: count(&skipped.files_kept),
+            bytes_kept: count(&skipped.bytes_kept),
+            files_pruned: count(&skipped.files_pruned),
+            bytes_pruned: count(&skipped.bytes_pruned),
+            files_skipped: count(&skipped.files_skipped),
+            bytes_skipped: count(&skipped.bytes_skipped),
+            checkpoint_rows_skipped: count(&skipped.checkpoint_rows_skipped),
+            row_groups: count(&skipped.row_groups),
+            row_groups_skipped: count(&skipped.row_groups_skipped),
+            pages_skipped: count(&skipped.pages_skipped),
+            rows_skipped: count(&skipped.rows_skipped),
+            rows_filtered: count(&skipped.rows_filtered),
             units_planned: self.units.units_planned(),
             units_decoded: self.units.units_decoded(),
             bytes_read: self.storage.bytes_read(),
