@@ -10,7 +10,11 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, MapBuilder, MapFieldNames, StringBuilder};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, MapArray, MapBuilder, MapFieldNames, StringBuilder,
+};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::filter;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use serde::{Deserialize, de};
 use serde_json::Value;
@@ -390,6 +394,18 @@ pub(crate) fn string_map_builder() -> MapBuilder<StringBuilder, StringBuilder> {
     MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new())
 }
 
+/// The value of `key` in a row's map: `None` where the key is not there.
+pub(crate) fn value_of<'a>(map: &'a MapArray, row: usize, key: &str) -> Option<Option<&'a str>> {
+    if map.is_null(row) {
+        return None;
+    }
+    let (keys, values) = (map.keys().as_string::<i32>(), map.values().as_string::<i32>());
+    let offsets = map.value_offsets();
+    let entries = offsets[row] as usize..offsets[row + 1] as usize;
+    let at = entries.into_iter().find(|&at| keys.value(at) == key)?;
+    Some(values.is_valid(at).then(|| values.value(at)))
+}
+
 /// The deletion vector's descriptor as it is delivered ("Deletion Vector
 /// Descriptor Schema").
 pub(crate) fn deletion_vector_fields() -> Fields {
@@ -413,6 +429,10 @@ impl FileFields {
 
     pub(crate) fn insert(&mut self, field: FileField) {
         self.0 |= 1 << field as u16;
+    }
+
+    pub(crate) fn with(self, other: FileFields) -> FileFields {
+        FileFields(self.0 | other.0)
     }
 
     pub(crate) fn without(self, other: FileFields) -> FileFields {
@@ -451,6 +471,25 @@ impl FileColumns {
         self.columns[field as usize]
             .as_ref()
             .ok_or_else(|| Error::bug(format!("column {field:?} was not decoded")))
+    }
+
+    /// Leaves out the rows that `keep` does not say.
+    pub(crate) fn filter(&mut self, keep: &BooleanBuffer) -> Result<()> {
+        let kept = keep.count_set_bits();
+        if kept == self.rows {
+            return Ok(());
+        }
+        let keep = BooleanArray::new(keep.clone(), None);
+        for column in self.columns.iter_mut().flatten() {
+            *column = filter(column, &keep)
+                .map_err(|e| Error::bug(format!("some rows of decoded actions: {e}")))?;
+        }
+        if !self.kinds.is_empty() {
+            let kinds = self.kinds.iter().zip(keep.values());
+            self.kinds = kinds.filter(|(_, keep)| *keep).map(|(kind, _)| *kind).collect();
+        }
+        self.rows = kept;
+        Ok(())
     }
 }
 

@@ -312,7 +312,7 @@ fn parse_boolean(text: &str) -> Option<bool> {
 /// Takes what Java's `BigDecimal` prints and reads, exponents among it: Java
 /// prints a zero of scale 18 as "0E-18". A value that would need rounding is
 /// not of its type.
-fn parse_decimal(text: &str, precision: u8, scale: u8) -> Option<i128> {
+pub(crate) fn parse_decimal(text: &str, precision: u8, scale: u8) -> Option<i128> {
     let (negative, text) = split_sign(text);
     let (digits, exponent) = match text.find(['e', 'E']) {
         Some(at) => (&text[..at], parse::<i32>(&text[at + 1..])?),
@@ -369,7 +369,7 @@ fn split_sign(text: &str) -> (bool, &str) {
 
 /// Days since 1970-01-01 of `{year}-{month}-{day}`. Java puts a sign before
 /// years that do not have four digits.
-fn parse_date(text: &str) -> Option<i32> {
+pub(crate) fn parse_date(text: &str) -> Option<i32> {
     let mut cursor = Cursor(text.as_bytes());
     let days = cursor.date()?;
     cursor.at_end().then_some(days)
@@ -380,14 +380,14 @@ fn parse_date(text: &str) -> Option<i32> {
 /// The protocol reads a value without a zone in the zone of the system that
 /// wrote it, which nothing in the log tells. It is taken as UTC, as the other
 /// readers that are not Spark do, and as Spark does in a session set to UTC.
-fn parse_timestamp(text: &str) -> Option<i64> {
+pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
     let (wall_clock, offset_seconds) = parse_wall_clock(text)?;
     i64::try_from(wall_clock - i128::from(offset_seconds) * 1_000_000).ok()
 }
 
 /// Microseconds of a wall clock. A zone does not move a wall clock: Spark reads
 /// one and ignores it.
-fn parse_timestamp_ntz(text: &str) -> Option<i64> {
+pub(crate) fn parse_timestamp_ntz(text: &str) -> Option<i64> {
     let (wall_clock, _) = parse_wall_clock(text)?;
     i64::try_from(wall_clock).ok()
 }

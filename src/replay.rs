@@ -28,6 +28,7 @@ use crate::delta_log::checkpoint_adds::{AddReader, CheckpointAdds, Step};
 use crate::delta_log::commit::{
     self, Actions, CommitText, LogText, Order, SliceEnd, TextSlice, Wanted,
 };
+use crate::delta_log::skipping::{Judged, Skipping};
 use crate::engine::{EventLevel, Events};
 use crate::error::{Error, Result};
 use crate::memory::{ClearsAtEnd, Memory};
@@ -65,6 +66,8 @@ pub(crate) struct Plan {
     pub(crate) rows: ActionKinds,
     /// The fields that `project` needs.
     pub(crate) want: FileFields,
+    /// What leaves files out of the rows.
+    pub(crate) skipping: Option<Arc<Skipping>>,
     pub(crate) project: Arc<Project>,
     /// Of the batches that `project` makes, the column of the files' sizes, to
     /// add them up, and how many columns are delivered: the first.
@@ -106,6 +109,9 @@ enum Adds {
 struct Decoded {
     rows: Projected,
     keys: Keys,
+    /// Where files are left out: the verdicts on all whose keys there are. The rows
+    /// are those that are kept.
+    judged: Option<Judged>,
     /// The adds that it has if it is a checkpoint's, live or not.
     checkpoint_adds: usize,
 }
@@ -147,6 +153,7 @@ pub(crate) struct Replay {
     final_seen: Arc<OnceLock<Seen>>,
     rows: ActionKinds,
     last_action_wins: bool,
+    skipping: Option<Arc<Skipping>>,
     blame: Blame,
     totals: Totals,
     /// Rows of the sidecars opened so far.
@@ -173,6 +180,7 @@ impl Replay {
             plan;
         let mut want = want;
         want.insert(FileField::Path);
+        let skipping = plan.skipping.clone();
         let hasher = KeyHasher::new();
         let memory = plan.memory;
         let clears = ClearsAtEnd(memory.clone());
@@ -195,12 +203,16 @@ impl Replay {
                 events: plan.events.clone(),
                 actions: Arc::clone(&sidecar_actions),
             };
-            checkpoint_units(pool, window, &cancel, open, &checkpoint, want, &memory)
+            let (skipping, memory) = (skipping.clone(), memory.clone());
+            let reader_of =
+                move |file: &ParquetFile| AddReader::new(file, want, skipping.as_ref(), &memory);
+            checkpoint_units(pool, window, &cancel, open, &checkpoint, reader_of)
         });
         let decoder = Decoder {
             storage,
             rows,
-            want,
+            want: skipping.iter().fold(want, |want, skipping| want.with(skipping.wants())),
+            skipping,
             hasher,
             project,
             memory,
@@ -223,6 +235,7 @@ impl Replay {
             final_seen,
             rows,
             last_action_wins: plan.last_action_wins,
+            skipping: plan.skipping,
             blame,
             totals: Totals::default(),
             sidecar_actions,
@@ -242,24 +255,26 @@ impl Replay {
 
     /// The live rows of a unit.
     fn live(&mut self, decoded: Decoded) -> Result<Option<RecordBatch>> {
-        let Decoded { rows, keys, checkpoint_adds } = decoded;
+        let Decoded { rows, keys, judged, checkpoint_adds } = decoded;
         self.totals.checkpoint_adds += checkpoint_adds as u64;
+        let skipping = self.skipping.as_deref();
         match keys {
             Keys::Asked => Ok((rows.batch.num_rows() > 0).then_some(rows.batch)),
             Keys::Checkpoint(keys) => {
                 let _watch = self.decoded.watch(SpanKind::Probe);
                 let seen = self.final_seen.get().unwrap_or(&self.seen);
-                unseen(rows, &keys, seen)
+                keep(rows, unseen(&keys, seen), judged.as_ref(), skipping)
             }
             Keys::Commits(keys) => {
                 let _watch = self.decoded.watch(SpanKind::Probe);
-                let live = self.reconcile(&keys, rows.batch.num_rows())?;
+                let files = judged.as_ref().map_or(rows.batch.num_rows(), Judged::len);
+                let live = self.reconcile(&keys, files)?;
                 self.commit_units -= 1;
                 if self.commit_units == 0 {
                     let _ = self.final_seen.set(std::mem::take(&mut self.seen));
                     self.blame.commits = Vec::new();
                 }
-                keep(rows, live)
+                keep(rows, live, judged.as_ref(), self.skipping.as_deref())
             }
         }
     }
@@ -351,20 +366,30 @@ pub(crate) fn cut(batch: &RecordBatch, batch_rows: usize) -> impl Iterator<Item 
     begins.map(move |begin| batch.slice(begin, batch_rows.max(1).min(rows - begin)))
 }
 
-/// The rows of a checkpoint's unit whose keys no commit has.
-fn unseen(rows: Projected, keys: &[u128], seen: &Seen) -> Result<Option<RecordBatch>> {
+/// Which rows of a checkpoint's unit have keys that no commit has.
+fn unseen(keys: &[u128], seen: &Seen) -> BooleanBufferBuilder {
     let mut live = BooleanBufferBuilder::new(keys.len());
     if seen.is_empty() {
         live.append_n(keys.len(), true);
     } else {
         keys.iter().for_each(|key| live.append(!seen.contains(*key)));
     }
-    keep(rows, live)
+    live
 }
 
-/// The rows that stay; none of them may be a bad one.
-fn keep(rows: Projected, mut live: BooleanBufferBuilder) -> Result<Option<RecordBatch>> {
-    let live = BooleanArray::new(live.finish(), None);
+/// The rows that stay, of all that were `judged` where that was done; none of them may
+/// be a bad one.
+fn keep(
+    rows: Projected,
+    mut live: BooleanBufferBuilder,
+    judged: Option<&Judged>,
+    skipping: Option<&Skipping>,
+) -> Result<Option<RecordBatch>> {
+    let mut live = live.finish();
+    if let (Some(judged), Some(skipping)) = (judged, skipping) {
+        live = judged.count(|file| live.value(file), &skipping.tally);
+    }
+    let live = BooleanArray::new(live, None);
     if let Some((_, e)) = rows.bad_rows.into_iter().find(|&(row, _)| live.value(row)) {
         return Err(e);
     }
@@ -382,6 +407,7 @@ struct Decoder {
     storage: Arc<dyn Storage>,
     rows: ActionKinds,
     want: FileFields,
+    skipping: Option<Arc<Skipping>>,
     hasher: KeyHasher,
     project: Arc<Project>,
     memory: Memory,
@@ -400,11 +426,10 @@ impl Decoder {
             Unit::CheckpointText(slices, allowed) => {
                 let actions = self.lines(&slices, ActionKinds::from_iter([ActionKind::ADD]))?;
                 let adds = actions.keys.iter().filter(|key| key.is_add);
-                let adds = CheckpointAdds {
-                    keys: Some(adds.map(|key| key.file).collect()),
-                    count: actions.rows.rows,
-                    columns: actions.rows,
-                };
+                let keys = adds.map(|key| key.file).collect();
+                let (count, mut columns) = (actions.rows.rows, actions.rows);
+                let judged = self.judge(&mut columns)?;
+                let adds = CheckpointAdds { keys: Some(keys), count, columns, judged };
                 Ok(vec![self.checkpoint(adds, &slices[0].text.name, allowed)?])
             }
             Unit::Ahead(reader, span) => {
@@ -418,10 +443,16 @@ impl Decoder {
         }
     }
 
-    fn commits(&self, actions: Actions, name: &str) -> Result<Decoded> {
+    fn commits(&self, mut actions: Actions, name: &str) -> Result<Decoded> {
+        let judged = self.judge(&mut actions.rows)?;
         let rows = self.project(&actions.rows, &actions.ends, name)?;
         let keys = CommitKeys { keys: actions.keys, ends: actions.ends };
-        Ok(Decoded { rows, keys: Keys::Commits(keys), checkpoint_adds: 0 })
+        Ok(Decoded { rows, keys: Keys::Commits(keys), judged, checkpoint_adds: 0 })
+    }
+
+    /// Leaves out files that are not wanted; their keys stay, for they hide older ones.
+    fn judge(&self, files: &mut FileColumns) -> Result<Option<Judged>> {
+        self.skipping.as_ref().map(|skipping| skipping.judge_all(files)).transpose()
     }
 
     /// A compaction is decoded whole or not at all: one that is bad gives way
@@ -453,7 +484,8 @@ impl Decoder {
     }
 
     fn checkpoint(&self, adds: CheckpointAdds, name: &str, allowed: Adds) -> Result<Decoded> {
-        let CheckpointAdds { columns, keys, count } = adds;
+        let CheckpointAdds { columns, keys, count, judged } = adds;
+        let skipping = self.skipping.as_deref();
         if allowed == Adds::InSidecars && count > 0 {
             return Err(Error::corrupt(format!(
                 "{name}: a checkpoint holds adds itself and in sidecars, which the protocol forbids"
@@ -464,8 +496,8 @@ impl Decoder {
             // Asked for at once where the set is final already.
             (Some(keys), Some(seen)) => {
                 let schema = rows.batch.schema();
-                let batch =
-                    unseen(rows, &keys, seen)?.unwrap_or_else(|| RecordBatch::new_empty(schema));
+                let batch = keep(rows, unseen(&keys, seen), judged.as_ref(), skipping)?;
+                let batch = batch.unwrap_or_else(|| RecordBatch::new_empty(schema));
                 rows = Projected { batch, bad_rows: Vec::new() };
                 Keys::Asked
             }
@@ -474,10 +506,13 @@ impl Decoder {
                 if let Some((_, e)) = std::mem::take(&mut rows.bad_rows).into_iter().next() {
                     return Err(e);
                 }
+                if let (Some(judged), Some(skipping)) = (&judged, skipping) {
+                    judged.count(|_| true, &skipping.tally);
+                }
                 Keys::Asked
             }
         };
-        Ok(Decoded { rows, keys, checkpoint_adds: count })
+        Ok(Decoded { rows, keys, judged, checkpoint_adds: count })
     }
 
     fn project(&self, rows: &FileColumns, ends: &[SliceEnd], name: &str) -> Result<Projected> {
@@ -571,16 +606,17 @@ impl SidecarOpener {
 ///
 /// Footers and page locations are read ahead by the same pool, beginning now,
 /// while the commits are still being decoded.
-fn checkpoint_units(
+fn checkpoint_units<R>(
     pool: &Arc<Pool>,
     window: Window,
     cancel: &Cancel,
     open: SidecarOpener,
     checkpoint: &Checkpoint,
-    want: FileFields,
-    memory: &Memory,
-) -> impl Iterator<Item = Result<Planned<Unit>>> + Send + use<> {
-    let memory = memory.clone();
+    reader_of: R,
+) -> impl Iterator<Item = Result<Planned<Unit>>> + Send + use<R>
+where
+    R: Fn(&ParquetFile) -> Result<AddReader> + Send + Sync + 'static,
+{
     enum Top {
         File(ParquetFile),
         Sidecar(SidecarFile),
@@ -618,7 +654,7 @@ fn checkpoint_units(
                 Top::File(file) => (file, manifest),
                 Top::Sidecar(sidecar) => (open.open(&sidecar)?, Adds::Allowed),
             };
-            Ok((Arc::new(AddReader::new(&file, want, &memory)?), allowed))
+            Ok((Arc::new(reader_of(&file)?), allowed))
         },
     );
     let texts = commit::plan(texts, Order::NewestFirst).map(move |slices| {

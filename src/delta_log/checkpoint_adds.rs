@@ -18,6 +18,8 @@ use arrow::datatypes::{DataType, Int32Type, Int64Type};
 
 use super::file_columns;
 use super::parsed;
+use super::skipping::{Judged, Skipping};
+use super::stats::PARSED;
 use crate::actions::{
     FileColumns, FileField, FileFields, KeyHasher, decode_path, deletion_vector_fields,
 };
@@ -26,6 +28,7 @@ use crate::memory::Memory;
 use crate::parquet_file::{
     Batches, ParquetFile, Piece, SharedPages, TextBatch, TextColumn, select,
 };
+use crate::predicate::Bounds;
 use crate::seen::Seen;
 
 /// Rows decoded at once: their columns stay in the processor's cache, and are
@@ -36,6 +39,8 @@ const BATCH_ROWS: usize = 4096;
 pub(crate) struct AddReader {
     file: ParquetFile,
     want: FileFields,
+    /// What leaves files out, and where it finds what is known of them.
+    skipping: Option<(Arc<Skipping>, Known)>,
     /// The leaf columns that are always decoded, but for the next two.
     leaves: Vec<usize>,
     path: Option<usize>,
@@ -47,6 +52,15 @@ pub(crate) struct AddReader {
     pieces: Vec<Piece>,
     shared: SharedPages,
     spans: Vec<Span>,
+}
+
+/// Where a checkpoint has what skipping needs to know.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// Partition values are in `partitionValues_parsed`, else in `partitionValues`.
+    partition_parsed: bool,
+    /// Statistics are in `stats_parsed`, else in `stats`.
+    stats_parsed: bool,
 }
 
 /// Some pieces in a row whose other columns are decoded at once.
@@ -76,13 +90,32 @@ pub(crate) enum Step {
 }
 
 impl AddReader {
-    pub(crate) fn new(file: &ParquetFile, want: FileFields, memory: &Memory) -> Result<AddReader> {
-        let parsed = file.leaves(|path| path.starts_with(&["add", "stats_parsed"]));
-        let parsed_records = file.leaves(|path| path == ["add", "stats_parsed", "numRecords"]);
+    pub(crate) fn new(
+        file: &ParquetFile,
+        want: FileFields,
+        skipping: Option<&Arc<Skipping>>,
+        memory: &Memory,
+    ) -> Result<AddReader> {
+        let mut want = want;
+        let mut skipping_leaves = Vec::new();
+        let skipping = skipping.map(|skipping| {
+            let (known, leaves) = known(file, skipping);
+            skipping_leaves = leaves;
+            want.insert(FileField::Size);
+            if skipping.wants().has(FileField::PartitionValues) && !known.partition_parsed {
+                want.insert(FileField::PartitionValues);
+            }
+            if skipping.wants().has(FileField::Stats) && !known.stats_parsed {
+                want.insert(FileField::Stats);
+            }
+            (Arc::clone(skipping), known)
+        });
+        let parsed = file.leaves(|path| path.starts_with(&["add", STATS_PARSED]));
+        let parsed_records = file.leaves(|path| path == ["add", STATS_PARSED, "numRecords"]);
         let text = file.leaves(|path| path == ["add", "stats"]);
         let path = file.leaves(|path| path == ["add", "path"]).first().copied();
 
-        let mut leaves = Vec::new();
+        let mut leaves = skipping_leaves;
         let mut fallback = Vec::new();
         let mut stats = None;
         for field in FileField::ALL.into_iter().filter(|&field| want.has(field)) {
@@ -127,7 +160,19 @@ impl AddReader {
         let shared = SharedPages::new(&pieces);
         let spans = if leaves.is_empty() { Vec::new() } else { spans(&file, &pieces, &leaves) };
         let memory = memory.clone();
-        Ok(AddReader { file, want, leaves, path, stats, fallback, memory, pieces, shared, spans })
+        Ok(AddReader {
+            file,
+            want,
+            skipping,
+            leaves,
+            path,
+            stats,
+            fallback,
+            memory,
+            pieces,
+            shared,
+            spans,
+        })
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -374,7 +419,7 @@ impl AddReader {
     }
 
     fn stats(&self, add: &StructArray) -> Result<ArrayRef> {
-        if let Some(parsed) = add.column_by_name("stats_parsed")
+        if let Some(parsed) = add.column_by_name(STATS_PARSED)
             && let Some(parsed) = parsed.as_struct_opt()
         {
             return Ok(Arc::new(parsed::json_text(parsed)?));
@@ -383,7 +428,7 @@ impl AddReader {
     }
 
     fn num_records(&self, add: &StructArray) -> Result<ArrayRef> {
-        if let Some(parsed) = add.column_by_name("stats_parsed")
+        if let Some(parsed) = add.column_by_name(STATS_PARSED)
             && let Some(parsed) = parsed.as_struct_opt()
             && let Some(records) = parsed.column_by_name("numRecords")
         {
@@ -421,6 +466,54 @@ impl AddReader {
                 columns.columns[missing as usize].as_ref().map(records_of);
         }
         Ok(())
+    }
+
+    /// Judges files by what the small columns say of them.
+    fn judge(&self, columns: &FileColumns, add: &StructArray) -> Result<Option<Judged>> {
+        let Some((skipping, known)) = &self.skipping else { return Ok(None) };
+        let partition = self.partition_bounds(skipping, *known, columns, add)?;
+        let mut judged = skipping.judge(columns, &partition, None)?;
+        let stats = add.column_by_name(STATS_PARSED).and_then(|stats| stats.as_struct_opt());
+        if let Some(stats) = stats.filter(|_| known.stats_parsed) {
+            let stats = skipping.stats.of_struct(stats)?;
+            judged.narrow_where_kept(&skipping.judge(columns, &partition, Some(stats))?);
+        }
+        Ok(Some(judged))
+    }
+
+    /// Judges those that are left by their statistics as text, and leaves out those that
+    /// are not kept.
+    fn judge_by_text(
+        &self,
+        columns: &mut FileColumns,
+        add: &StructArray,
+        judged: &mut Judged,
+    ) -> Result<()> {
+        let Some((skipping, known)) = &self.skipping else { return Ok(()) };
+        if known.stats_parsed || skipping.stats.is_empty() {
+            return Ok(());
+        }
+        let texts = columns.column(FileField::Stats)?.as_string::<i32>();
+        let stats = skipping.stats.of_texts(texts)?.into_iter().map(Some).collect();
+        let partition = self.partition_bounds(skipping, *known, columns, add)?;
+        let found = skipping.judge(columns, &partition, Some(stats))?;
+        columns.filter(&found.kept())?;
+        judged.narrow(&found);
+        Ok(())
+    }
+
+    fn partition_bounds(
+        &self,
+        skipping: &Skipping,
+        known: Known,
+        columns: &FileColumns,
+        add: &StructArray,
+    ) -> Result<Vec<Option<Bounds>>> {
+        let parsed = add.column_by_name(PARTITION_PARSED).and_then(|parsed| parsed.as_struct_opt());
+        match parsed.filter(|_| known.partition_parsed) {
+            Some(parsed) => Ok(skipping.partition_of_struct(parsed)),
+            None => skipping.partition_of_text(columns),
+        }
     }
 
     fn keys(
@@ -464,6 +557,36 @@ impl AddReader {
         }
         Ok(keys)
     }
+}
+
+/// Where `file` has what `skipping` needs to know, and the leaf columns to read for it
+/// beside those of fields.
+fn known(file: &ParquetFile, skipping: &Skipping) -> (Known, Vec<usize>) {
+    let mut leaves = Vec::new();
+    let mut partition_parsed = true;
+    for column in skipping.partition_columns() {
+        let name = column.physical.first().map(String::as_str);
+        let found =
+            file.leaves(|path| matches!(path, ["add", PARTITION_PARSED, of] if Some(*of) == name));
+        partition_parsed &= !found.is_empty();
+        leaves.extend(found);
+    }
+    if !partition_parsed {
+        leaves.clear();
+    }
+    let mut stats_parsed = false;
+    for wanted in skipping.stats.paths() {
+        let found = file.leaves(|path| match path {
+            ["add", STATS_PARSED, object, path @ ..] => PARSED.contains(object) && path == wanted,
+            _ => false,
+        });
+        stats_parsed |= !found.is_empty();
+        leaves.extend(found);
+    }
+    if stats_parsed {
+        leaves.extend(file.leaves(|path| path == ["add", STATS_PARSED, "numRecords"]));
+    }
+    (Known { partition_parsed, stats_parsed }, leaves)
 }
 
 /// The spans of `pieces`: as many in a row as have few bytes of `leaves`.
@@ -536,6 +659,9 @@ pub(crate) struct CheckpointAdds {
     pub(crate) keys: Option<Vec<u128>>,
     /// The adds there were, live or not.
     pub(crate) count: usize,
+    /// Where some are left out: the verdicts on all that `keys` speaks of, or on all
+    /// live ones. The columns then hold those that are kept.
+    pub(crate) judged: Option<Judged>,
 }
 
 impl Iterator for AddBatches<'_> {
@@ -593,22 +719,20 @@ impl AddBatches<'_> {
         let mut keep = is_add.map(|is_add| is_add.into_inner());
         let mut parsed = add;
         if let Some(live) = live {
-            for column in columns.columns.iter_mut().flatten() {
-                *column = reader.filtered(column, &live)?;
-            }
-            columns.rows = live.count_set_bits();
-            if self.stats.is_none() {
+            columns.filter(&live)?;
+            if self.stats.is_none() || reader.skipping.is_some() {
                 parsed = reader.filtered(&parsed, &live)?.as_struct().clone();
             }
-            keep = Some(match keep {
-                None => live,
-                Some(is_add) => {
-                    let mut live = live.iter();
-                    BooleanBuffer::collect_bool(rows, |i| {
-                        is_add.value(i) && live.next().unwrap_or(false)
-                    })
-                }
-            });
+            keep = Some(of_kept(keep.as_ref(), &live, rows));
+        }
+        let mut judged = reader.judge(&columns, &parsed)?;
+        if let Some(judged) = &judged {
+            let kept = judged.kept();
+            if kept.count_set_bits() < kept.len() {
+                columns.filter(&kept)?;
+                parsed = reader.filtered(&parsed, &kept)?.as_struct().clone();
+                keep = Some(of_kept(keep.as_ref(), &kept, rows));
+            }
         }
         let text = match &mut self.stats {
             Some(stats) => Some(stats.next(keep.as_ref())?.values),
@@ -630,8 +754,18 @@ impl AddBatches<'_> {
             }
             reader.fill_stats(&mut columns, missing, &other)?;
         }
-        Ok(CheckpointAdds { columns, keys: seen.is_none().then_some(keys), count })
+        if let Some(judged) = &mut judged {
+            reader.judge_by_text(&mut columns, &parsed, judged)?;
+        }
+        Ok(CheckpointAdds { columns, keys: seen.is_none().then_some(keys), count, judged })
     }
+}
+
+/// Which of `rows` rows stay, where of those that `keep` says only some are `kept`.
+fn of_kept(keep: Option<&BooleanBuffer>, kept: &BooleanBuffer, rows: usize) -> BooleanBuffer {
+    let Some(keep) = keep else { return kept.clone() };
+    let mut kept = kept.iter();
+    BooleanBuffer::collect_bool(rows, |i| keep.value(i) && kept.next().unwrap_or(false))
 }
 
 /// `numRecords` of each statistics text.
@@ -644,6 +778,9 @@ fn records_of(stats: &ArrayRef) -> ArrayRef {
             .collect::<Int64Array>(),
     )
 }
+
+/// The column below `add` with the statistics as a struct.
+const STATS_PARSED: &str = "stats_parsed";
 
 /// The column below `add` with the partition values as a struct.
 const PARTITION_PARSED: &str = "partitionValues_parsed";

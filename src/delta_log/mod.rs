@@ -4,7 +4,8 @@
 //! `last_checkpoint` says where to begin, `checksum` what a writer counted at one,
 //! `commit` and `checkpoint` decode them to the same actions, `checkpoint_adds`
 //! those that are millions, `commit_info` who did what. `json` is the cursor that walks a line, `file_columns`
-//! the columns it fills, `parsed` what is no text yet.
+//! the columns it fills, `parsed` what is no text yet. `stats` makes bounds of what is
+//! said of a file, by which `skipping` leaves files out.
 
 pub(crate) mod checkpoint;
 pub(crate) mod checkpoint_adds;
@@ -17,3 +18,5 @@ mod last_checkpoint;
 mod parsed;
 pub(crate) mod path;
 pub(crate) mod segment;
+pub(crate) mod skipping;
+mod stats;

@@ -77,6 +77,7 @@ pub(crate) enum Asked {
 }
 
 /// What a column's values lie between, for each of some sets of rows.
+#[derive(Debug, Clone)]
 pub(crate) struct Bounds {
     /// No value is less; null where that is not known. A NaN may be in any set of
     /// floating point numbers, whatever the bounds: writers differ in whether

@@ -29,6 +29,8 @@ pub(super) struct Checked {
     pub(super) checksum: Option<Arc<VersionChecksum>>,
     /// Of its checkpoint.
     pub(super) said: Option<Said>,
+    /// Whether it has all files: else they are not counted.
+    pub(super) is_whole: bool,
     /// Whether a disagreement is told to the host instead of being an error.
     pub(super) warns: bool,
     pub(super) cancel: Cancel,
@@ -68,7 +70,7 @@ impl Checked {
                 found.push(format!("{file}: {counted} {what} where {by} says {said}"));
             }
         };
-        if let Some(said) = &self.said {
+        if let Some(said) = self.said.as_ref().filter(|_| self.is_whole) {
             let (name, adds) = (&said.name, totals.checkpoint_adds);
             if let Some((rows, size)) = said.rows {
                 compare(name, "actions", rows, path::LAST_CHECKPOINT, Some(size));
@@ -82,7 +84,7 @@ impl Checked {
         // "Readers MAY use Version Checksums to validate table state integrity",
         // and then "SHOULD surface the discrepancy to users via error messaging".
         let own = path::checksum(self.snapshot.version());
-        if let Some(checksum) = &self.checksum {
+        if let Some(checksum) = self.checksum.as_ref().filter(|_| self.is_whole) {
             let files = &checksum.files;
             compare(&log, "live files", totals.files, &own, Some(files.num_files));
             compare(&log, "bytes of live files", totals.bytes, &own, Some(files.size_bytes));

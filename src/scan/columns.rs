@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, MapArray, RecordBatch, RecordBatchOptions, StringArray,
-    StructArray,
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, StructArray,
 };
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 
 use super::stream::Counts;
-use crate::actions::{ActionKind, FileColumns, FileField, FileFields};
+use crate::actions::{ActionKind, FileColumns, FileField, FileFields, value_of};
 use crate::delta_log::commit::SliceEnd;
 use crate::error::{Error, Result, escaped};
 use crate::partition_value::PartitionColumn;
@@ -320,18 +319,6 @@ impl Projection {
     fn partition_type(&self) -> DataType {
         DataType::Struct(partition_types(&self.partition))
     }
-}
-
-/// The value of `key` in a row's map: `None` where the key is not there.
-fn value_of<'a>(map: &'a MapArray, row: usize, key: &str) -> Option<Option<&'a str>> {
-    if map.is_null(row) {
-        return None;
-    }
-    let (keys, values) = (map.keys().as_string::<i32>(), map.values().as_string::<i32>());
-    let offsets = map.value_offsets();
-    let entries = offsets[row] as usize..offsets[row + 1] as usize;
-    let at = entries.into_iter().find(|&at| keys.value(at) == key)?;
-    Some(values.is_valid(at).then(|| values.value(at)))
 }
 
 /// The version of each row of commits that end at `ends`.

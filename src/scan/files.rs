@@ -9,6 +9,7 @@ use super::{BatchStream, Scan};
 use crate::actions::{ActionKind, ActionKinds, FileColumns};
 use crate::delta_log::checkpoint::Checkpoint;
 use crate::delta_log::commit::{CommitText, SliceEnd};
+use crate::delta_log::skipping::Skipping;
 use crate::error::Result;
 use crate::read_ahead::Cancel;
 use crate::replay::{Plan, Replay};
@@ -21,7 +22,6 @@ impl Scan {
     /// # Errors
     /// As [`Scan::files_schema`], and what a look at the log's files gives.
     pub fn files(&self) -> Result<BatchStream> {
-        self.refuse_filter("a listing")?;
         let projection = self.resolve(Rows::Files)?;
         let schema = Arc::clone(&projection.delivered);
         let (cancel, counts, listing) = self.listing(projection)?;
@@ -46,6 +46,7 @@ impl Scan {
             snapshot: snapshot.clone(),
             checksum,
             said,
+            is_whole: self.filter.is_none(),
             warns: self.checks_warn,
             cancel: cancel.clone(),
         };
@@ -65,6 +66,10 @@ impl Scan {
         let engine = self.snapshot.engine();
         let counts = Counts::new(&self.snapshot.storage());
         let projected = Arc::clone(&counts);
+        let skipping = self
+            .filter
+            .as_ref()
+            .map(|filter| Arc::new(Skipping::new(&filter.question, &counts.skipped.listing)));
         let commit_bytes = commits.iter().map(|commit| commit.text.size).sum::<u64>();
         let log_bytes = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.bytes());
         let plan = Plan {
@@ -75,6 +80,7 @@ impl Scan {
             checkpoint,
             rows,
             want: projection.want,
+            skipping,
             delivered_columns: projection.delivered.fields().len(),
             project: Arc::new(move |actions: &FileColumns, ends: &[SliceEnd]| {
                 projection.project(actions, ends, &projected)

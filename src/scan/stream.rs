@@ -10,6 +10,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use crossbeam_channel::Select;
 
+use crate::delta_log::skipping::{Tally, Verdict};
 use crate::error::{Error, Result};
 use crate::memory::{ClearsAtEnd, Memory};
 use crate::read_ahead::{Cancel, Counters, ReadAhead, Source};
@@ -86,13 +87,7 @@ pub(super) struct Counts {
 /// The counters of what a filter leaves out.
 #[derive(Default)]
 pub(super) struct SkippedCounts {
-    pub(super) files_kept: AtomicU64,
-    pub(super) bytes_kept: AtomicU64,
-    pub(super) files_pruned: AtomicU64,
-    pub(super) bytes_pruned: AtomicU64,
-    pub(super) files_skipped: AtomicU64,
-    pub(super) bytes_skipped: AtomicU64,
-    pub(super) checkpoint_rows_skipped: AtomicU64,
+    pub(super) listing: Arc<Tally>,
     pub(super) row_groups: AtomicU64,
     pub(super) row_groups_skipped: AtomicU64,
     pub(super) pages_skipped: AtomicU64,
@@ -273,15 +268,16 @@ impl Counts {
 
     fn read(&self) -> Progress {
         let skipped = &self.skipped;
+        let listing = &skipped.listing;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Progress {
-            files_kept: count(&skipped.files_kept),
-            bytes_kept: count(&skipped.bytes_kept),
-            files_pruned: count(&skipped.files_pruned),
-            bytes_pruned: count(&skipped.bytes_pruned),
-            files_skipped: count(&skipped.files_skipped),
-            bytes_skipped: count(&skipped.bytes_skipped),
-            checkpoint_rows_skipped: count(&skipped.checkpoint_rows_skipped),
+            files_kept: listing.of(Verdict::Kept).0,
+            bytes_kept: listing.of(Verdict::Kept).1,
+            files_pruned: listing.of(Verdict::Pruned).0,
+            bytes_pruned: listing.of(Verdict::Pruned).1,
+            files_skipped: listing.of(Verdict::Skipped).0,
+            bytes_skipped: listing.of(Verdict::Skipped).1,
+            checkpoint_rows_skipped: count(&listing.rows_ruled_out),
             row_groups: count(&skipped.row_groups),
             row_groups_skipped: count(&skipped.row_groups_skipped),
             pages_skipped: count(&skipped.pages_skipped),

@@ -1,0 +1,543 @@
+//! What the statistics of files say of some columns, as bounds ("Per-file
+//! Statistics").
+//!
+//! A bound is only as good as its writer. Writers cut texts and times, some write
+//! decimals by way of floating point numbers; what that may have cost is given
+//! back here, so that a bound holds whoever wrote it. What cannot be read as its
+//! column's type is not known, and never an error: statistics are a help.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryBuilder, Decimal128Builder, Float64Builder, Int64Array,
+    Int64Builder, StringArray, StructArray, new_null_array,
+};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{
+    DataType as ArrowType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimeUnit,
+};
+
+use super::json::{Cursor, Scan, Text};
+use crate::error::Result;
+use crate::partition_value::{parse_date, parse_decimal, parse_timestamp, parse_timestamp_ntz};
+use crate::predicate::{AskedColumn, Bounds};
+use crate::schema::DataType;
+
+/// Spark cuts texts to as many characters, and puts a greater one behind where it
+/// cut a maximum; others do not.
+const CUT_TEXT_CHARS: usize = 32;
+/// A whole number of more digits does not fit a floating point number exactly.
+const EXACT_FLOAT: i128 = 1_000_000_000_000_000;
+
+/// Whether it is the lower or the upper bound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Lower,
+    Upper,
+}
+
+/// The objects of statistics, and where they are in `stats_parsed`.
+pub(super) const PARSED: [&str; 3] = ["minValues", "maxValues", "nullCount"];
+
+/// Columns whose statistics are wanted.
+pub(super) struct StatsColumns {
+    columns: Vec<(Vec<String>, Kind)>,
+    /// Where they are in the objects of statistics.
+    tree: Vec<Node>,
+}
+
+/// A key of an object of statistics.
+struct Node {
+    name: String,
+    column: Option<usize>,
+    children: Vec<Node>,
+}
+
+/// How a column's values are written and compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Boolean,
+    Int,
+    Date,
+    Timestamp,
+    TimestampNtz,
+    Float,
+    Double,
+    Decimal(u8, u8),
+    Text,
+    /// Its bounds are not known, but perhaps how many are null.
+    Other {
+        is_binary: bool,
+    },
+}
+
+impl Kind {
+    fn of(data_type: &DataType) -> Kind {
+        match data_type {
+            DataType::Boolean => Kind::Boolean,
+            DataType::Byte | DataType::Short | DataType::Integer | DataType::Long => Kind::Int,
+            DataType::Date => Kind::Date,
+            DataType::Timestamp => Kind::Timestamp,
+            DataType::TimestampNtz => Kind::TimestampNtz,
+            DataType::Float => Kind::Float,
+            DataType::Double => Kind::Double,
+            DataType::Decimal { precision, scale } => Kind::Decimal(*precision, *scale),
+            DataType::String => Kind::Text,
+            other => Kind::Other { is_binary: *other == DataType::Binary },
+        }
+    }
+}
+
+impl StatsColumns {
+    pub(super) fn new<'a>(columns: impl IntoIterator<Item = &'a AskedColumn>) -> StatsColumns {
+        let columns: Vec<(Vec<String>, Kind)> = columns
+            .into_iter()
+            .map(|column| (column.physical.clone(), Kind::of(&column.data_type)))
+            .collect();
+        let mut tree = Vec::new();
+        for (at, (path, _)) in columns.iter().enumerate() {
+            let mut nodes: &mut Vec<Node> = &mut tree;
+            for (depth, name) in path.iter().enumerate() {
+                let known = nodes.iter().position(|node| node.name == *name);
+                let place = known.unwrap_or_else(|| {
+                    nodes.push(Node { name: name.clone(), column: None, children: Vec::new() });
+                    nodes.len() - 1
+                });
+                if depth + 1 == path.len() {
+                    nodes[place].column = Some(at);
+                }
+                nodes = &mut nodes[place].children;
+            }
+        }
+        StatsColumns { columns, tree }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// Their physical paths.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &[String]> {
+        self.columns.iter().map(|(path, _)| path.as_slice())
+    }
+
+    /// The bounds of each column in files whose statistics are `texts`.
+    pub(super) fn of_texts(&self, texts: &StringArray) -> Result<Vec<Bounds>> {
+        let mut rows = Rows {
+            columns: self,
+            lower: self.columns.iter().map(|(_, kind)| Builder::new(*kind)).collect(),
+            upper: self.columns.iter().map(|(_, kind)| Builder::new(*kind)).collect(),
+            null_counts: self.columns.iter().map(|_| Int64Builder::new()).collect(),
+            records: Int64Builder::new(),
+            row: Row::default(),
+        };
+        texts.iter().for_each(|text| rows.append(text));
+        rows.finish()
+    }
+
+    /// The same, of statistics that are a struct. `None` for a column of which it
+    /// has nothing.
+    pub(super) fn of_struct(&self, stats: &StructArray) -> Result<Vec<Option<Bounds>>> {
+        let options = CastOptions { safe: true, ..Default::default() };
+        let ints = |array: &ArrayRef| {
+            let ints = cast_with_options(array, &ArrowType::Int64, &options).ok()?;
+            Some(ints.as_primitive::<Int64Type>().clone())
+        };
+        let records = stats.column_by_name("numRecords").and_then(ints);
+        let records = records.map(|records| under(stats, &records));
+        let columns = self.columns.iter().map(|(path, kind)| {
+            let [lower, upper, nulls] = PARSED.map(|object| field_at(stats, object, path));
+            if lower.is_none() && upper.is_none() && nulls.is_none() {
+                return Ok(None);
+            }
+            let end = |array: Option<ArrayRef>, end| {
+                let bound = array.and_then(|array| parsed_bound(&array, *kind, end));
+                bound.unwrap_or_else(|| Builder::unknown(*kind, stats.len()))
+            };
+            let nulls = nulls.as_ref().and_then(ints);
+            bounds(end(lower, End::Lower), end(upper, End::Upper), nulls, records.as_ref())
+                .map(Some)
+        });
+        columns.collect()
+    }
+}
+
+/// Where a parent is null its fields are too, whatever they hold.
+fn under(parent: &StructArray, ints: &Int64Array) -> Int64Array {
+    let nulls = arrow::buffer::NullBuffer::union(parent.nulls(), ints.nulls());
+    Int64Array::new(ints.values().clone(), nulls)
+}
+
+/// The field at `path` of the struct `object` in `stats`, null where one on the way
+/// is.
+fn field_at(stats: &StructArray, object: &str, path: &[String]) -> Option<ArrayRef> {
+    let mut within = stats.clone();
+    let mut nulls = stats.nulls().cloned();
+    let names = std::iter::once(object).chain(path.iter().map(String::as_str));
+    let mut found: Option<ArrayRef> = None;
+    for name in names {
+        if let Some(parent) = found {
+            within = parent.as_struct_opt()?.clone();
+            nulls = arrow::buffer::NullBuffer::union(nulls.as_ref(), within.nulls());
+        }
+        found = Some(Arc::clone(within.column_by_name(name)?));
+    }
+    let found = found?;
+    let nulls = arrow::buffer::NullBuffer::union(nulls.as_ref(), found.nulls());
+    let data = found.to_data().into_builder().nulls(nulls).build().ok()?;
+    Some(arrow::array::make_array(data))
+}
+
+/// Bounds that a checkpoint has in a type of its own, as they are compared;
+/// `None` where that is not the column's.
+fn parsed_bound(array: &ArrayRef, kind: Kind, end: End) -> Option<ArrayRef> {
+    use ArrowType::{Date32, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, Utf8};
+    let mut builder = Builder::new(kind);
+    let options = CastOptions { safe: true, ..Default::default() };
+    let cast = |to| cast_with_options(array, &to, &options).ok();
+    let held;
+    let scalars: Box<dyn Iterator<Item = Option<Scalar>> + '_>;
+    match (kind, array.data_type()) {
+        (Kind::Int, Int8 | Int16 | Int32 | Int64) => {
+            held = cast(Int64)?;
+            scalars = Box::new(held.as_primitive::<Int64Type>().iter().map(|v| v.map(Scalar::Int)));
+        }
+        (Kind::Date, Date32) => {
+            let days = array.as_primitive::<Date32Type>().iter();
+            scalars = Box::new(days.map(|v| v.map(|days| Scalar::Int(days.into()))));
+        }
+        (Kind::Timestamp | Kind::TimestampNtz, ArrowType::Timestamp(unit, _)) => {
+            held = cast(Int64)?;
+            // Rounded down, as data is; what does not fit is not known.
+            let micros = |time: i64| match unit {
+                TimeUnit::Second => time.checked_mul(1_000_000),
+                TimeUnit::Millisecond => time.checked_mul(1000),
+                TimeUnit::Microsecond => Some(time),
+                TimeUnit::Nanosecond => Some(time.div_euclid(1000)),
+            };
+            let times = held.as_primitive::<Int64Type>().iter();
+            scalars = Box::new(times.map(move |v| v.and_then(micros).map(Scalar::Int)));
+        }
+        (Kind::Float, Float32) | (Kind::Double, Float32 | Float64) => {
+            held = cast(Float64)?;
+            let floats = held.as_primitive::<Float64Type>().iter();
+            scalars = Box::new(floats.map(|v| v.map(Scalar::Float)));
+        }
+        (Kind::Decimal(precision, scale), Decimal128(..)) => {
+            held = cast(Decimal128(precision, i8::try_from(scale).ok()?))?;
+            let decimals = held.as_primitive::<Decimal128Type>().iter();
+            scalars = Box::new(decimals.map(|v| v.map(Scalar::Decimal)));
+        }
+        (Kind::Text, Utf8) => {
+            let texts = array.as_string::<i32>().iter();
+            scalars =
+                Box::new(texts.map(|v| v.map(|text| Scalar::Bytes(text.as_bytes().to_vec()))));
+        }
+        (Kind::Boolean, ArrowType::Boolean) => {
+            let values = array.as_boolean().iter();
+            scalars = Box::new(values.map(|v| v.map(|v| Scalar::Int(v.into()))));
+        }
+        _ => return None,
+    }
+    scalars.for_each(|scalar| builder.append(scalar.and_then(|scalar| scalar.widened(kind, end))));
+    Some(builder.finish())
+}
+
+/// One bound.
+#[derive(Clone, PartialEq, Debug)]
+enum Scalar {
+    Int(i64),
+    Float(f64),
+    Decimal(i128),
+    Bytes(Vec<u8>),
+}
+
+impl Scalar {
+    /// What holds of the values, whatever the writer cut off.
+    fn widened(self, kind: Kind, end: End) -> Option<Scalar> {
+        Some(match (kind, self) {
+            // Spark writes milliseconds, of both ends.
+            (Kind::Timestamp | Kind::TimestampNtz, Scalar::Int(micros)) if micros % 1000 == 0 => {
+                match end {
+                    End::Upper => Scalar::Int(micros.checked_add(999)?),
+                    // Before 1970 a writer may have cut toward zero.
+                    End::Lower if micros <= 0 => Scalar::Int(micros.checked_sub(999)?),
+                    End::Lower => Scalar::Int(micros),
+                }
+            }
+            (Kind::Decimal(..), Scalar::Decimal(unscaled)) if unscaled.abs() >= EXACT_FLOAT => {
+                let slack = (unscaled.abs() >> 52) + 1;
+                Scalar::Decimal(match end {
+                    End::Lower => unscaled.checked_sub(slack)?,
+                    End::Upper => unscaled.checked_add(slack)?,
+                })
+            }
+            (Kind::Text, Scalar::Bytes(mut text)) if end == End::Upper => {
+                let chars = std::str::from_utf8(&text).ok()?.chars();
+                if chars.count() >= CUT_TEXT_CHARS {
+                    // Half a character at the cut is written as one of these.
+                    for half in ["?", "\u{fffd}"] {
+                        if text.ends_with(half.as_bytes()) {
+                            text.truncate(text.len() - half.len());
+                            break;
+                        }
+                    }
+                    // Greater than all that begins so: no text has this byte.
+                    text.push(0xff);
+                }
+                Scalar::Bytes(text)
+            }
+            (_, scalar) => scalar,
+        })
+    }
+}
+
+/// Builds the bounds of one end of a column.
+enum Builder {
+    Int(Int64Builder),
+    Float(Float64Builder),
+    Decimal(Decimal128Builder),
+    Bytes(BinaryBuilder),
+}
+
+impl Builder {
+    fn new(kind: Kind) -> Builder {
+        match kind {
+            Kind::Float | Kind::Double => Builder::Float(Float64Builder::new()),
+            // The builder's own type is not looked at: keys compare unscaled.
+            Kind::Decimal(..) => Builder::Decimal(Decimal128Builder::new()),
+            Kind::Text | Kind::Other { is_binary: true } => Builder::Bytes(BinaryBuilder::new()),
+            _ => Builder::Int(Int64Builder::new()),
+        }
+    }
+
+    fn unknown(kind: Kind, rows: usize) -> ArrayRef {
+        let none = Builder::new(kind).finish();
+        new_null_array(none.data_type(), rows)
+    }
+
+    fn append(&mut self, scalar: Option<Scalar>) {
+        match (self, scalar) {
+            (Builder::Int(b), Some(Scalar::Int(v))) => b.append_value(v),
+            (Builder::Float(b), Some(Scalar::Float(v))) => b.append_value(v),
+            (Builder::Decimal(b), Some(Scalar::Decimal(v))) => b.append_value(v),
+            (Builder::Bytes(b), Some(Scalar::Bytes(v))) => b.append_value(v),
+            (Builder::Int(b), _) => b.append_null(),
+            (Builder::Float(b), _) => b.append_null(),
+            (Builder::Decimal(b), _) => b.append_null(),
+            (Builder::Bytes(b), _) => b.append_null(),
+        }
+    }
+
+    fn finish(mut self) -> ArrayRef {
+        match &mut self {
+            Builder::Int(b) => Arc::new(b.finish()),
+            Builder::Float(b) => Arc::new(b.finish()),
+            Builder::Decimal(b) => Arc::new(b.finish()),
+            Builder::Bytes(b) => Arc::new(b.finish()),
+        }
+    }
+}
+
+/// Bounds with what the counts say. With deletion vectors those of nulls may be
+/// out of date, but not where they say none or all: "if the nullCount for a column
+/// equals 0 then all valid rows are non-null", and where it equals `numRecords`
+/// all are null, whether the bounds are tight or wide.
+fn bounds(
+    lower: ArrayRef,
+    upper: ArrayRef,
+    nulls: Option<Int64Array>,
+    records: Option<&Int64Array>,
+) -> Result<Bounds> {
+    let rows = lower.len();
+    let at = |ints: Option<&Int64Array>, row| {
+        ints.filter(|ints| row < ints.len() && ints.is_valid(row)).map(|ints| ints.value(row))
+    };
+    let nulls = nulls.as_ref();
+    let may_be_null = BooleanBuffer::collect_bool(rows, |row| at(nulls, row) != Some(0));
+    let may_be_value = BooleanBuffer::collect_bool(rows, |row| {
+        let nulls = at(nulls, row);
+        nulls.is_none() || nulls != at(records, row)
+    });
+    Ok(Bounds { lower, upper, may_be_null, may_be_value })
+}
+
+/// Statistics, file by file.
+struct Rows<'a> {
+    columns: &'a StatsColumns,
+    lower: Vec<Builder>,
+    upper: Vec<Builder>,
+    null_counts: Vec<Int64Builder>,
+    records: Int64Builder,
+    row: Row,
+}
+
+/// Those of one file.
+#[derive(Default)]
+struct Row {
+    records: Option<i64>,
+    lower: Vec<Option<Scalar>>,
+    upper: Vec<Option<Scalar>>,
+    null_counts: Vec<Option<i64>>,
+    scratch: Text,
+}
+
+impl Rows<'_> {
+    fn append(&mut self, text: Option<&str>) {
+        let columns = self.columns.columns.len();
+        let row = &mut self.row;
+        row.clear(columns);
+        if let Some(text) = text
+            && row.read(self.columns, &mut Cursor::new(text)).is_err()
+        {
+            row.clear(columns);
+        }
+        self.records.append_option(row.records);
+        for at in 0..columns {
+            self.lower[at].append(row.lower[at].take());
+            self.upper[at].append(row.upper[at].take());
+            self.null_counts[at].append_option(row.null_counts[at]);
+        }
+    }
+
+    fn finish(mut self) -> Result<Vec<Bounds>> {
+        let records = self.records.finish();
+        let ends = self.lower.into_iter().zip(self.upper);
+        let columns = ends.zip(&mut self.null_counts);
+        columns
+            .map(|((lower, upper), nulls)| {
+                bounds(lower.finish(), upper.finish(), Some(nulls.finish()), Some(&records))
+            })
+            .collect()
+    }
+}
+
+impl Row {
+    fn clear(&mut self, columns: usize) {
+        self.records = None;
+        for ends in [&mut self.lower, &mut self.upper] {
+            ends.clear();
+            ends.resize(columns, None);
+        }
+        self.null_counts.clear();
+        self.null_counts.resize(columns, None);
+    }
+
+    fn read(&mut self, columns: &StatsColumns, cursor: &mut Cursor<'_>) -> Scan<()> {
+        cursor.begin_object()?;
+        let mut first = true;
+        while let Some(key) = cursor.next_key(&mut first)? {
+            let [min, max, nulls] = PARSED;
+            if cursor.null()? {
+                continue;
+            }
+            match key {
+                key if key.is("numRecords") => {
+                    self.records = Some(cursor.i64()?).filter(|&records| records >= 0);
+                }
+                key if key.is(min) => self.object(columns, &columns.tree, Object::Lower, cursor)?,
+                key if key.is(max) => self.object(columns, &columns.tree, Object::Upper, cursor)?,
+                key if key.is(nulls) => {
+                    self.object(columns, &columns.tree, Object::NullCount, cursor)?;
+                }
+                _ => cursor.skip_value()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn object(
+        &mut self,
+        columns: &StatsColumns,
+        nodes: &[Node],
+        object: Object,
+        cursor: &mut Cursor<'_>,
+    ) -> Scan<()> {
+        if cursor.peek() != Some(b'{') {
+            return cursor.skip_value();
+        }
+        cursor.begin_object()?;
+        let mut first = true;
+        while let Some(key) = cursor.next_key(&mut first)? {
+            let Some(node) = nodes.iter().find(|node| key.is(&node.name)) else {
+                cursor.skip_value()?;
+                continue;
+            };
+            match (cursor.peek(), node.column) {
+                (Some(b'{'), _) => self.object(columns, &node.children, object, cursor)?,
+                (_, None) => cursor.skip_value()?,
+                (_, Some(column)) => {
+                    self.value(column, columns.columns[column].1, object, cursor)?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn value(
+        &mut self,
+        column: usize,
+        kind: Kind,
+        object: Object,
+        cursor: &mut Cursor<'_>,
+    ) -> Scan<()> {
+        if matches!(cursor.peek(), Some(b'n' | b'[')) {
+            return cursor.skip_value();
+        }
+        let is_text = cursor.peek() == Some(b'"');
+        let text = if is_text {
+            let raw = cursor.string()?;
+            match raw.resolve(&mut self.scratch) {
+                Ok(text) => text,
+                // Half a character, at the cut: not known.
+                Err(_) => return Ok(()),
+            }
+        } else {
+            cursor.scalar()?
+        };
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        let end = match object {
+            Object::NullCount => {
+                self.null_counts[column] = text.parse().ok().filter(|&count: &i64| count >= 0);
+                return Ok(());
+            }
+            Object::Lower => End::Lower,
+            Object::Upper => End::Upper,
+        };
+        let scalar = scalar(text, is_text, kind).and_then(|scalar| scalar.widened(kind, end));
+        match end {
+            End::Lower => self.lower[column] = scalar,
+            End::Upper => self.upper[column] = scalar,
+        }
+        Ok(())
+    }
+}
+
+/// One of the objects of statistics.
+#[derive(Clone, Copy)]
+enum Object {
+    Lower,
+    Upper,
+    NullCount,
+}
+
+/// A bound as it is written.
+fn scalar(text: &str, is_text: bool, kind: Kind) -> Option<Scalar> {
+    if text.is_empty() && kind != Kind::Text {
+        return None;
+    }
+    Some(match kind {
+        Kind::Text if is_text => Scalar::Bytes(text.as_bytes().to_vec()),
+        Kind::Int => Scalar::Int(text.parse().ok()?),
+        Kind::Date if is_text => Scalar::Int(parse_date(text)?.into()),
+        Kind::Timestamp if is_text => Scalar::Int(parse_timestamp(text)?),
+        Kind::TimestampNtz if is_text => Scalar::Int(parse_timestamp_ntz(text)?),
+        // In the precision that it was printed of: 0.1 is another number in each.
+        Kind::Float => Scalar::Float(text.parse::<f32>().ok()?.into()),
+        Kind::Double => Scalar::Float(text.parse().ok()?),
+        Kind::Decimal(precision, scale) => Scalar::Decimal(parse_decimal(text, precision, scale)?),
+        Kind::Boolean => Scalar::Int(text.parse::<bool>().ok()?.into()),
+        _ => return None,
+    })
+}
