@@ -6,6 +6,7 @@
 //! back here, so that a bound holds whoever wrote it. What cannot be read as its
 //! column's type is not known, and never an error: statistics are a help.
 
+use std::str::from_utf8;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -17,6 +18,8 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
     DataType as ArrowType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimeUnit,
 };
+
+use memchr::{memchr2, memmem::Finder};
 
 use super::json::{Cursor, Scan, Text};
 use crate::error::Result;
@@ -43,6 +46,9 @@ pub(super) const PARSED: [&str; 3] = ["minValues", "maxValues", "nullCount"];
 /// Columns whose statistics are wanted.
 pub(super) struct StatsColumns {
     columns: Vec<(Vec<String>, Kind)>,
+    /// What finds the key of each, where all of them are top-level columns and their
+    /// names begin like one.
+    keys: Option<Vec<Finder<'static>>>,
     /// Where they are in the objects of statistics.
     tree: Vec<Node>,
 }
@@ -110,7 +116,14 @@ impl StatsColumns {
                 nodes = &mut nodes[place].children;
             }
         }
-        StatsColumns { columns, tree }
+        let key = |(path, _): &(Vec<String>, Kind)| match &path[..] {
+            [name] if is_plain(name) => {
+                Some(Finder::new(format!("\"{name}\":").as_bytes()).into_owned())
+            }
+            _ => None,
+        };
+        let keys = columns.iter().map(key).collect();
+        StatsColumns { columns, keys, tree }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -274,7 +287,7 @@ impl Scalar {
                 })
             }
             (Kind::Text, Scalar::Bytes(mut text)) if end == End::Upper => {
-                let chars = std::str::from_utf8(&text).ok()?.chars();
+                let chars = from_utf8(&text).ok()?.chars();
                 if chars.count() >= CUT_TEXT_CHARS {
                     // Half a character at the cut is written as one of these.
                     for half in ["?", "\u{fffd}"] {
@@ -380,6 +393,8 @@ struct Row {
     lower: Vec<Option<Scalar>>,
     upper: Vec<Option<Scalar>>,
     null_counts: Vec<Option<i64>>,
+    /// The last date that was read.
+    date: Option<(String, Scalar)>,
     scratch: Text,
 }
 
@@ -389,9 +404,12 @@ impl Rows<'_> {
         let row = &mut self.row;
         row.clear(columns);
         if let Some(text) = text
-            && row.read(self.columns, &mut Cursor::new(text)).is_err()
+            && row.find(self.columns, text).is_none()
         {
             row.clear(columns);
+            if row.read(self.columns, text).is_err() {
+                row.clear(columns);
+            }
         }
         self.records.append_option(row.records);
         for at in 0..columns {
@@ -424,7 +442,55 @@ impl Row {
         self.null_counts.resize(columns, None);
     }
 
-    fn read(&mut self, columns: &StatsColumns, cursor: &mut Cursor<'_>) -> Scan<()> {
+    /// Searches for the keys, where the statistics are written as Spark does and no
+    /// object is in another: most of a text is then not looked at. `None` where they
+    /// are not.
+    fn find(&mut self, columns: &StatsColumns, text: &str) -> Option<()> {
+        let keys = columns.keys.as_ref()?;
+        let bytes = text.as_bytes();
+        let mut at =
+            bytes.strip_prefix(b"{\"numRecords\":").map(|rest| bytes.len() - rest.len())?;
+        let digits = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.records = Some(text[at..at + digits].parse().ok()?);
+        at += digits;
+        let tight: [&[u8]; 2] = [b",\"tightBounds\":true", b",\"tightBounds\":false"];
+        let after_tight = |at: usize| {
+            let found = tight.iter().find(|tight| bytes[at..].starts_with(tight));
+            at + found.map_or(0, |tight| tight.len())
+        };
+        at = after_tight(at);
+        let objects: [(Object, &[u8]); 3] = [
+            (Object::Lower, b",\"minValues\":{"),
+            (Object::Upper, b",\"maxValues\":{"),
+            (Object::NullCount, b",\"nullCount\":{"),
+        ];
+        for (object, name) in objects {
+            if !bytes[at..].starts_with(name) {
+                continue;
+            }
+            let begin = at + name.len();
+            // A brace in a text is not followed by what has to follow this one.
+            let end = begin + memchr2(b'{', b'}', &bytes[begin..])?;
+            if bytes[end] != b'}' {
+                return None;
+            }
+            for (column, key) in keys.iter().enumerate() {
+                let Some(found) = key.find(&bytes[begin..end]) else { continue };
+                // Not the end of a text with a quote in it.
+                if !matches!(bytes[begin + found - 1], b'{' | b',') {
+                    return None;
+                }
+                let mut cursor = Cursor::new(text);
+                cursor.seek(begin + found + key.needle().len());
+                self.value(column, columns.columns[column].1, object, text, &mut cursor).ok()?;
+            }
+            at = end + 1;
+        }
+        (bytes[after_tight(at)..] == *b"}").then_some(())
+    }
+
+    fn read(&mut self, columns: &StatsColumns, text: &str) -> Scan<()> {
+        let cursor = &mut Cursor::new(text);
         cursor.begin_object()?;
         let mut first = true;
         while let Some(key) = cursor.next_key(&mut first)? {
@@ -436,10 +502,14 @@ impl Row {
                 key if key.is("numRecords") => {
                     self.records = Some(cursor.i64()?).filter(|&records| records >= 0);
                 }
-                key if key.is(min) => self.object(columns, &columns.tree, Object::Lower, cursor)?,
-                key if key.is(max) => self.object(columns, &columns.tree, Object::Upper, cursor)?,
+                key if key.is(min) => {
+                    self.object(columns, &columns.tree, Object::Lower, text, cursor)?
+                }
+                key if key.is(max) => {
+                    self.object(columns, &columns.tree, Object::Upper, text, cursor)?
+                }
                 key if key.is(nulls) => {
-                    self.object(columns, &columns.tree, Object::NullCount, cursor)?;
+                    self.object(columns, &columns.tree, Object::NullCount, text, cursor)?;
                 }
                 _ => cursor.skip_value()?,
             }
@@ -452,6 +522,7 @@ impl Row {
         columns: &StatsColumns,
         nodes: &[Node],
         object: Object,
+        text: &str,
         cursor: &mut Cursor<'_>,
     ) -> Scan<()> {
         if cursor.peek() != Some(b'{') {
@@ -465,10 +536,10 @@ impl Row {
                 continue;
             };
             match (cursor.peek(), node.column) {
-                (Some(b'{'), _) => self.object(columns, &node.children, object, cursor)?,
+                (Some(b'{'), _) => self.object(columns, &node.children, object, text, cursor)?,
                 (_, None) => cursor.skip_value()?,
                 (_, Some(column)) => {
-                    self.value(column, columns.columns[column].1, object, cursor)?
+                    self.value(column, columns.columns[column].1, object, text, cursor)?
                 }
             }
         }
@@ -480,38 +551,61 @@ impl Row {
         column: usize,
         kind: Kind,
         object: Object,
+        text: &str,
         cursor: &mut Cursor<'_>,
     ) -> Scan<()> {
         if matches!(cursor.peek(), Some(b'n' | b'[')) {
             return cursor.skip_value();
         }
         let is_text = cursor.peek() == Some(b'"');
-        let text = if is_text {
+        let begin = cursor.pos() + usize::from(is_text);
+        let value = if is_text {
             let raw = cursor.string()?;
-            match raw.resolve(&mut self.scratch) {
-                Ok(text) => text,
-                // Half a character, at the cut: not known.
-                Err(_) => return Ok(()),
+            match raw.plain() {
+                Some(_) => text.get(begin..cursor.pos() - 1),
+                // Half a character, at the cut, is an escape that means nothing.
+                None => raw.resolve(&mut self.scratch).ok().and_then(|t| from_utf8(t).ok()),
             }
         } else {
-            cursor.scalar()?
+            cursor.scalar()?;
+            text.get(begin..cursor.pos())
         };
-        let text = std::str::from_utf8(text).unwrap_or_default();
+        let Some(value) = value else { return Ok(()) };
         let end = match object {
             Object::NullCount => {
-                self.null_counts[column] = text.parse().ok().filter(|&count: &i64| count >= 0);
+                self.null_counts[column] = value.parse().ok().filter(|&count: &i64| count >= 0);
                 return Ok(());
             }
             Object::Lower => End::Lower,
             Object::Upper => End::Upper,
         };
-        let scalar = scalar(text, is_text, kind).and_then(|scalar| scalar.widened(kind, end));
+        let scalar = match &self.date {
+            // Often both bounds are the same, and those of the next file.
+            Some((text, scalar)) if kind == Kind::Date && text == value => Some(scalar.clone()),
+            _ => {
+                let scalar = scalar(value, is_text, kind);
+                if kind == Kind::Date {
+                    self.date = scalar.clone().map(|scalar| (value.to_owned(), scalar));
+                }
+                scalar
+            }
+        };
+        let scalar = scalar.and_then(|scalar| scalar.widened(kind, end));
         match end {
             End::Lower => self.lower[column] = scalar,
             End::Upper => self.upper[column] = scalar,
         }
         Ok(())
     }
+}
+
+/// Whether a name stands in JSON as it is, and no text of JSON that is not its key has
+/// it between quotes and before a colon: behind the end of another string comes what
+/// no such name begins with.
+fn is_plain(name: &str) -> bool {
+    let has_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    name.as_bytes().first().is_some_and(has_letter)
+        && name.bytes().all(|byte| byte >= b' ' && byte.is_ascii() && !matches!(byte, b'"' | b'\\'))
 }
 
 /// One of the objects of statistics.
@@ -540,4 +634,180 @@ fn scalar(text: &str, is_text: bool, kind: Kind) -> Option<Scalar> {
         Kind::Boolean => Scalar::Int(text.parse::<bool>().ok()?.into()),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::predicate::{Question, column};
+    use crate::schema::{ColumnMappingMode, StructField, StructType};
+
+    fn columns(of: &[(&str, DataType)]) -> StatsColumns {
+        let asked: Vec<_> = of.iter().map(|(path, data_type)| asked(path, data_type)).collect();
+        StatsColumns::new(asked.iter().flat_map(|question| question.columns()))
+    }
+
+    /// The column at a path of names with dots between.
+    fn asked(path: &str, data_type: &DataType) -> Question {
+        let mut field: Option<StructField> = None;
+        for name in path.rsplit('.') {
+            let data_type = match field {
+                Some(field) => DataType::Struct(StructType { fields: vec![field] }),
+                None => data_type.clone(),
+            };
+            field = Some(StructField::new(name, data_type, true));
+        }
+        let schema = StructType { fields: field.into_iter().collect() };
+        let predicate = column(path).is_null();
+        Question::new(&predicate, &schema, &[], ColumnMappingMode::None).unwrap()
+    }
+
+    /// What is known of the only column: its lower and upper bound, whether it may be
+    /// null, and whether it may be a value.
+    fn known(data_type: DataType, text: &str) -> (Option<Scalar>, Option<Scalar>, bool, bool) {
+        let bounds = columns(&[("c", data_type)]).of_texts(&StringArray::from(vec![text])).unwrap();
+        let scalar = |array: &ArrayRef| {
+            array.is_valid(0).then(|| match array.data_type() {
+                ArrowType::Int64 => Scalar::Int(array.as_primitive::<Int64Type>().value(0)),
+                ArrowType::Float64 => Scalar::Float(array.as_primitive::<Float64Type>().value(0)),
+                ArrowType::Binary => Scalar::Bytes(array.as_binary::<i32>().value(0).to_vec()),
+                _ => Scalar::Decimal(array.as_primitive::<Decimal128Type>().value(0)),
+            })
+        };
+        let Bounds { lower, upper, may_be_null, may_be_value } = &bounds[0];
+        (scalar(lower), scalar(upper), may_be_null.value(0), may_be_value.value(0))
+    }
+
+    fn both(data_type: DataType, min: &str, max: &str) -> (Option<Scalar>, Option<Scalar>) {
+        let text = format!(
+            r#"{{"numRecords":3,"minValues":{{"c":{min}}},"maxValues":{{"c":{max}}},"nullCount":{{"c":1}}}}"#
+        );
+        let (lower, upper, ..) = known(data_type, &text);
+        (lower, upper)
+    }
+
+    #[test]
+    fn a_bound_gives_back_what_its_writer_may_have_cut_off() {
+        let int = |n| Some(Scalar::Int(n));
+        let bytes = |b: &[u8]| Some(Scalar::Bytes(b.to_vec()));
+        let of = |data_type, min, max| both(data_type, min, max);
+        assert_eq!(of(DataType::Long, "-3", "7"), (int(-3), int(7)));
+        assert_eq!(of(DataType::Date, "\"1970-01-02\"", "\"1970-01-03\""), (int(1), int(2)));
+        // Milliseconds; microseconds are as they are.
+        let time = "\"1970-01-01T00:00:01.500Z\"";
+        assert_eq!(of(DataType::Timestamp, time, time), (int(1_500_000), int(1_500_999)));
+        let time = "\"1970-01-01T00:00:01.500001Z\"";
+        assert_eq!(of(DataType::Timestamp, time, time), (int(1_500_001), int(1_500_001)));
+        let time = "\"1969-12-31T23:59:59.500Z\"";
+        assert_eq!(of(DataType::Timestamp, time, time), (int(-500_999), int(-499_001)));
+        // A text of 32 characters may have been longer.
+        assert_eq!(of(DataType::String, "\"a\"", "\"b\""), (bytes(b"a"), bytes(b"b")));
+        let long = "x".repeat(32);
+        let quoted = format!("\"{long}\"");
+        let cut = [long.as_bytes(), b"\xff"].concat();
+        assert_eq!(of(DataType::String, &quoted, &quoted), (bytes(long.as_bytes()), bytes(&cut)));
+        let half = format!("\"{}?\"", "x".repeat(31));
+        let cut = [&long.as_bytes()[..31], b"\xff"].concat();
+        assert_eq!(of(DataType::String, &half, &half).1, bytes(&cut));
+        // A float is read as one; a decimal of many digits may have been one.
+        let float = |f| Some(Scalar::Float(f));
+        assert_eq!(
+            of(DataType::Float, "0.1", "0.1"),
+            (float(0.1_f32.into()), float(0.1_f32.into()))
+        );
+        assert_eq!(of(DataType::Double, "0.1", "\"Infinity\""), (float(0.1), float(f64::INFINITY)));
+        let decimal = |precision| DataType::Decimal { precision, scale: 2 };
+        let exact = |n| Some(Scalar::Decimal(n));
+        assert_eq!(of(decimal(10), "1.5", "\"2.25\""), (exact(150), exact(225)));
+        let lossy = 1_234_567_890_123_456_700_i128;
+        let (lower, upper) = of(decimal(38), "12345678901234567", "1.2345678901234567e16");
+        let slack = (lossy >> 52) + 1;
+        assert_eq!((lower, upper), (exact(lossy - slack), exact(lossy + slack)));
+    }
+
+    #[test]
+    fn what_is_no_value_of_the_type_is_not_known() {
+        for (data_type, value) in [
+            (DataType::Long, "1.5"),
+            (DataType::Long, "true"),
+            (DataType::Long, "99999999999999999999"),
+            (DataType::Date, "5"),
+            (DataType::Date, "\"yesterday\""),
+            (DataType::Timestamp, "\"\""),
+            (DataType::String, "7"),
+            (DataType::String, "\"\\ud800\""),
+            (DataType::Decimal { precision: 5, scale: 1 }, "1.55"),
+            (DataType::Binary, "\"x\""),
+            (DataType::Long, "null"),
+            (DataType::Long, "[1]"),
+            (DataType::Long, "{\"c\":1}"),
+        ] {
+            assert_eq!(both(data_type, value, value), (None, None), "{value}");
+        }
+    }
+
+    #[test]
+    fn counts_say_where_nulls_and_values_may_be() {
+        let nulls = |text: &str| {
+            let (_, _, may_be_null, may_be_value) = known(DataType::Long, text);
+            (may_be_null, may_be_value)
+        };
+        assert_eq!(nulls(r#"{"numRecords":2,"nullCount":{"c":0}}"#), (false, true));
+        assert_eq!(nulls(r#"{"numRecords":2,"nullCount":{"c":1}}"#), (true, true));
+        assert_eq!(nulls(r#"{"numRecords":2,"nullCount":{"c":2}}"#), (true, false));
+        assert_eq!(nulls(r#"{"numRecords":0,"nullCount":{"c":0}}"#), (false, false));
+        assert_eq!(nulls(r#"{"nullCount":{"c":2}}"#), (true, true));
+        assert_eq!(nulls(r#"{"numRecords":2}"#), (true, true));
+        assert_eq!(nulls(r#"{"numRecords":2,"nullCount":{"c":-2}}"#), (true, true));
+        assert_eq!(nulls("{}"), (true, true));
+        assert_eq!(nulls("not JSON"), (true, true));
+    }
+
+    #[test]
+    fn a_search_finds_what_a_reading_finds() {
+        let columns = columns(&[("c", DataType::String), ("d", DataType::Long)]);
+        let texts = [
+            r#"{"numRecords":1,"minValues":{"c":"a","d":1},"maxValues":{"c":"b","d":2},"nullCount":{"c":0,"d":0}}"#,
+            r#"{"numRecords":1,"tightBounds":false,"minValues":{"d":1},"maxValues":{},"nullCount":{"c":1,"d":0}}"#,
+            r#"{"numRecords":1,"minValues":{"x":"\"c\":","c":"}"},"maxValues":{"y":"{\"d\":7","d":2},"nullCount":{}}"#,
+            r#"{"numRecords":1,"minValues":{"x":"\"c\":","c":"a\\\\"}}"#,
+            r#"{"numRecords":1,"minValues":{"x\"c":5,"c":"a"},"nullCount":{"c":0},"tightBounds":true}"#,
+            r#"{"numRecords":1,"minValues":{"s":{"c":"a","d":5},"d":1},"maxValues":{"s":{"d":3}}}"#,
+            r#"{"numRecords":1,"minValues":{"maxValues":{"d":9}},"maxValues":{"d":2}}"#,
+            r#"{"numRecords":1,"maxValues":{"d":2},"minValues":{"d":1}}"#,
+            r#"{"numRecords":1,"minValues":{"d":1,"c":"a"#,
+            r#"{"numRecords":1,"minValues":{"d":1},"maxValues":{"d":2}} and more"#,
+            r#"{ "numRecords" : 1 , "minValues" : { "d" : 1 } }"#,
+            r#"{"numRecords":1.5,"minValues":{"d":1}}"#,
+            "",
+        ];
+        let (mut found, mut left) = (0, 0);
+        for text in texts {
+            let (mut searched, mut read) = (Row::default(), Row::default());
+            searched.clear(2);
+            read.clear(2);
+            let is_found = searched.find(&columns, text).is_some();
+            let is_read = read.read(&columns, text).is_ok();
+            if is_found {
+                assert!(is_read, "{text}");
+                assert_eq!(searched.lower, read.lower, "{text}");
+                assert_eq!(searched.upper, read.upper, "{text}");
+                assert_eq!(searched.null_counts, read.null_counts, "{text}");
+                assert_eq!(searched.records, read.records, "{text}");
+            }
+            found += usize::from(is_found);
+            left += usize::from(!is_found);
+        }
+        assert!(found >= 3 && left >= 5, "{found} searched, {left} left to be read");
+    }
+
+    #[test]
+    fn a_field_of_a_struct_is_found_in_the_struct_alone() {
+        let columns = columns(&[("s.d", DataType::Long)]);
+        let text = r#"{"numRecords":1,"minValues":{"d":9,"s":{"d":1}},"maxValues":{"d":9,"s":{"d":2}},"nullCount":{"s":{"d":0}}}"#;
+        let bounds = columns.of_texts(&StringArray::from(vec![text])).unwrap();
+        let value = |array: &ArrayRef| array.as_primitive::<Int64Type>().value(0);
+        assert_eq!((value(&bounds[0].lower), value(&bounds[0].upper)), (1, 2));
+        assert!(!bounds[0].may_be_null.value(0));
+    }
 }
