@@ -2,7 +2,8 @@
 //!
 //! An iteration opens the newest version of a table and drains its stream of
 //! live files: `serial` on the caller's thread, `threads_1` and `threads_2` with
-//! workers, `paths_only` with two workers and one column. A number is judged by
+//! workers, `paths_only` with two workers and one column. `one_day` and
+//! `one_day_serial` list the files of one day of 366, by a filter. A number is judged by
 //! the floors beside it: `floor_read` reads the same files' bytes, `floor_lines`
 //! splits the lines of the commits, `floor_parquet_1` and `floor_parquet_2` decode
 //! the checkpoint's same columns with the plain Parquet reader, on as many threads,
@@ -30,9 +31,9 @@ use std::time::Duration;
 
 use arrow::array::Array;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, measurement::WallTime};
-use delta_engine::{DEFAULT_FILE_COLUMNS, Engine};
+use delta_engine::{DEFAULT_FILE_COLUMNS, Engine, Predicate, Value, column};
 use floors::LogFiles;
-use log_shapes::{SHAPES, Table};
+use log_shapes::{SHAPES, Table, one_day};
 
 /// The columns of an add that fill [`DEFAULT_FILE_COLUMNS`].
 const LEAVES: [&str; 7] = [
@@ -61,19 +62,23 @@ fn replay(criterion: &mut Criterion, table: Table, [serial, one, two]: &[Engine;
     group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(2));
     group.throughput(Throughput::Elements(table.live_files()));
 
-    let mut drained = |how: &str, engine: &Engine, columns: &[&str]| {
+    let mut drained = |how: &str, engine: &Engine, columns: &[&str], filter: Option<&Predicate>| {
+        let expected = if filter.is_some() { table.files_of_one_day() } else { table.live_files() };
         group.bench_function(how, |bencher| {
             let root = made(&table);
             bencher.iter(|| {
-                let files = drain(engine, &root, columns);
-                assert_eq!(files, table.live_files(), "{}", root.display());
+                let files = drain(engine, &root, columns, filter);
+                assert_eq!(files, expected, "{}", root.display());
             });
         });
     };
-    drained("serial", serial, DEFAULT_FILE_COLUMNS);
-    drained("threads_1", one, DEFAULT_FILE_COLUMNS);
-    drained("threads_2", two, DEFAULT_FILE_COLUMNS);
-    drained("paths_only", two, &["path"]);
+    drained("serial", serial, DEFAULT_FILE_COLUMNS, None);
+    drained("threads_1", one, DEFAULT_FILE_COLUMNS, None);
+    drained("threads_2", two, DEFAULT_FILE_COLUMNS, None);
+    drained("paths_only", two, &["path"], None);
+    let one_day = column("date").equal(Value::Date(one_day()));
+    drained("one_day", two, DEFAULT_FILE_COLUMNS, Some(&one_day));
+    drained("one_day_serial", serial, DEFAULT_FILE_COLUMNS, Some(&one_day));
 
     floor(&mut group, "floor_read", &table, |log| {
         let mut buffer = vec![0; 1 << 20];
@@ -108,9 +113,13 @@ fn floor(
 }
 
 /// Opens the newest version, and counts the live files of its whole stream.
-fn drain(engine: &Engine, root: &Path, columns: &[&str]) -> u64 {
+fn drain(engine: &Engine, root: &Path, columns: &[&str], filter: Option<&Predicate>) -> u64 {
     let snapshot = engine.snapshot(root.to_str().expect("a path in UTF-8")).expect("a table");
-    let stream = snapshot.scan().columns(columns.iter().copied()).files().expect("a stream");
+    let mut scan = snapshot.scan().columns(columns.iter().copied());
+    if let Some(filter) = filter {
+        scan = scan.filter(filter.clone()).expect("a filter of its columns");
+    }
+    let stream = scan.files().expect("a stream");
     stream.map(|batch| black_box(batch.expect("a batch")).num_rows() as u64).sum()
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
-use delta_engine::{Engine, Snapshot};
+use delta_engine::{Engine, Snapshot, Value, column};
 use log_shapes::rows::{self, DATA_TABLES, DataTable};
 use log_shapes::{SHAPES, Shape, Table};
 
@@ -48,6 +48,10 @@ fn holds(name: &str, count: u64) -> BTreeMap<String, (String, i64)> {
     let (_folder, snapshot) = made(table);
     let files = files(&snapshot);
     assert_eq!(files.len() as u64, table.live_files(), "{name} of {count}");
+    let one_day = column("date").equal(Value::Date(log_shapes::one_day()));
+    let scan = snapshot.scan().columns(["path"]).filter(one_day).unwrap();
+    let of_one_day: usize = scan.files().unwrap().map(|batch| batch.unwrap().num_rows()).sum();
+    assert_eq!(of_one_day as u64, table.files_of_one_day(), "{name} of {count}, one day");
     files
 }
 
@@ -79,6 +83,7 @@ each_shape! {
     commits_10k: 210 gives 162,
     commits_40_big: 4_000 gives 3_610,
     stats_parsed_only: 500 gives 510,
+    dated_1m: 1_000 gives 1_010,
     dv_heavy: 400 gives 420,
     wide_partitions: 300 gives 310,
     long_paths: 300 gives 310,

@@ -161,10 +161,16 @@ fn adds(table: &Table, numbers: Range<u64>) -> Result<StructArray> {
         ("dataChange", booleans(false, files.len())),
         ("tags", tags(&files)?),
     ];
-    if table.shape.kind == Kind::ParsedStats {
-        fields.push(("stats_parsed", stats_parsed(&files)?));
-    } else {
+    if table.shape.kind != Kind::ParsedStats {
         fields.push(("stats", texts(files.len(), |i, out| files[i].push_stats(out))?));
+    }
+    if matches!(table.shape.kind, Kind::ParsedStats | Kind::Dated) {
+        fields.push(("stats_parsed", stats_parsed(&files)?));
+    }
+    if table.shape.kind == Kind::Dated {
+        let days = files.iter().map(|file| (DAY_ZERO + file.min.day) as i32);
+        let date: ArrayRef = Arc::new(Date32Array::from_iter_values(days));
+        fields.push(("partitionValues_parsed", Arc::new(structs(vec![("date", date)]))));
     }
     if table.shape.kind == Kind::DeletionVectors {
         fields.push(("deletionVector", vectors(&files)?));

@@ -4,7 +4,7 @@ use super::{CHECKPOINT_MS, DAY_MS, Kind, MINUTE_MS, Table};
 
 /// The first of the year of dates that a table is partitioned by, in days since
 /// 2023-01-01: 2023-06-01.
-const FIRST_DAY: u64 = 151;
+pub(super) const FIRST_DAY: u64 = 151;
 /// 2023-01-01, in days since the epoch.
 pub(super) const DAY_ZERO: u64 = 19_358;
 
@@ -87,7 +87,7 @@ impl DataFile {
         let kind = table.shape.kind;
         let mut random = Random::of(table.seed, number);
         let uuid = (random.next(), random.next());
-        let day = FIRST_DAY + number % 366;
+        let day = FIRST_DAY + table.day_of(number);
         let midnight_ms = (DAY_ZERO + day) * DAY_MS;
         let records = random.below(50_000) + 1;
         let begin_ms = midnight_ms + random.below(12 * 60) * MINUTE_MS + random.below(MINUTE_MS);

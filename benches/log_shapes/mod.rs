@@ -42,6 +42,9 @@ const CHECKPOINT_MS: u64 = 1_717_200_000_000;
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 86_400_000;
 
+/// The same, in days of the year that a table's files are of.
+const ONE_DAY: u64 = 10;
+
 /// What a log looks like, whatever its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
@@ -84,6 +87,9 @@ enum Kind {
     Plain,
     /// The checkpoint has `stats_parsed` and no `stats`.
     ParsedStats,
+    /// The checkpoint is in the order of the files' dates, and has
+    /// `partitionValues_parsed` and `stats_parsed` beside the texts.
+    Dated,
     /// Three of four files have deletion vectors, and commits change them.
     DeletionVectors,
     /// Eight partition columns.
@@ -115,6 +121,7 @@ pub(crate) const SHAPES: &[Shape] = &[
     commits("commits_10k", 200_000, Commits::AddsEach(20), (1, 4)),
     commits("commits_40_big", 1_000_000, Commits::Count(40), (1, 10)),
     with(Kind::ParsedStats, checkpoint("stats_parsed_only", 200_000, Naming::Classic, 10)),
+    with(Kind::Dated, checkpoint("dated_1m", 1_000_000, Naming::Classic, 10)),
     with(Kind::DeletionVectors, checkpoint("dv_heavy", 200_000, Naming::Classic, 10)),
     with(Kind::WidePartitions, checkpoint("wide_partitions", 200_000, Naming::Classic, 10)),
     with(Kind::LongPaths, checkpoint("long_paths", 200_000, Naming::Classic, 10)),
@@ -148,6 +155,11 @@ impl Shape {
         let Layout::Checkpoint { naming, .. } = self.layout else { return false };
         naming != Naming::Classic
     }
+}
+
+/// The day that benches ask for, in days since the epoch.
+pub(crate) fn one_day() -> i32 {
+    (data_file::DAY_ZERO + data_file::FIRST_DAY + ONE_DAY) as i32
 }
 
 /// One table that can be made.
@@ -219,6 +231,26 @@ impl Table {
             Layout::Commits { commits: Commits::Count(count), .. } => count,
             Layout::Commits { commits: Commits::AddsEach(adds), .. } => self.files.div_ceil(adds),
         }
+    }
+
+    /// The day that file `n` is of, in a year of 366 of them.
+    fn day_of(&self, n: u64) -> u64 {
+        match self.shape.kind {
+            Kind::Dated => (u128::from(n) * 366 / u128::from(self.files)).min(365) as u64,
+            _ => n % 366,
+        }
+    }
+
+    /// How many live files are of [`one_day`].
+    pub(crate) fn files_of_one_day(&self) -> u64 {
+        // A deletion vector that is replaced leaves its file there.
+        let is_gone = self.shape.kind != Kind::DeletionVectors;
+        let removed = self.changes().filter(|_| is_gone);
+        let removed = removed.flat_map(|change| change.removes.numbers());
+        let on_day = |n: &u64| self.day_of(*n) == ONE_DAY;
+        let adds = self.changes().flat_map(|change| change.adds);
+        let there = (0..self.checkpoint_adds()).chain(adds).filter(on_day).count();
+        (there - removed.filter(on_day).count()) as u64
     }
 
     /// The adds of those commits.
