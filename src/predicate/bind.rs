@@ -10,7 +10,8 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Decimal128Type, Int64Type};
+use arrow::compute::cast;
+use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type};
 
 use super::outcomes::{Outcomes, float_key};
 use super::{Comparison, Literal, Name, Node, Operand, Predicate, Value, path_text};
@@ -478,11 +479,12 @@ fn fit(value: &Value, data_type: &DataType) -> Option<Fit> {
                     Keys::Decimal(vec![array.as_primitive::<Decimal128Type>().value(0)])
                 }
                 arrow::datatypes::DataType::Float32 | arrow::datatypes::DataType::Float64 => {
-                    return fit(&Value::Double(text.parse().ok()?), data_type);
+                    // Of a float the nearest float, not what lies between two of them.
+                    let wide = cast(&array, &arrow::datatypes::DataType::Float64).ok()?;
+                    Keys::Int(vec![float_key(wide.as_primitive::<Float64Type>().value(0))])
                 }
                 _ => {
-                    let ints = arrow::compute::cast(&array, &arrow::datatypes::DataType::Int64);
-                    let ints = ints.ok()?;
+                    let ints = cast(&array, &arrow::datatypes::DataType::Int64).ok()?;
                     Keys::Int(vec![ints.as_primitive::<Int64Type>().value(0)])
                 }
             })
@@ -513,7 +515,14 @@ fn float(value: &Value) -> Option<f64> {
 
 /// A number among the whole ones from `lowest` to `highest`.
 fn whole(value: &Value, lowest: i64, highest: i64) -> Option<Fit> {
-    let fit = scaled(value, 0, lowest.into(), highest.into())?;
+    // The shortest text that means a large whole number is not always that number.
+    let exact = match value {
+        Value::Double(number) if number.fract() == 0.0 => {
+            Some(Value::Decimal { unscaled: *number as i128, scale: 0 })
+        }
+        _ => None,
+    };
+    let fit = scaled(exact.as_ref().unwrap_or(value), 0, lowest.into(), highest.into())?;
     let narrow = |keys: Keys| match keys {
         // Both are within the limits.
         Keys::Decimal(keys) => {
@@ -571,4 +580,204 @@ fn scaled(value: &Value, scale: i32, lowest: i128, highest: i128) -> Option<Fit>
         key if is_exact => Fit::Exact(Keys::Decimal(vec![key])),
         key => Fit::Above(Keys::Decimal(vec![key])),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::predicate::{DEPTH_MAX, Place, column};
+
+    fn schema() -> StructType {
+        let field = |name: &str, physical: &str, data_type: &str| {
+            format!(
+                r#"{{"name":"{name}","type":{data_type},"nullable":true,
+                    "metadata":{{"delta.columnMapping.physicalName":"{physical}"}}}}"#
+            )
+        };
+        let inner = field("City.Name", "p-city", r#""string""#);
+        let of = |inner: &str| format!(r#"{{"type":"struct","fields":[{inner}]}}"#);
+        let list = r#"{"type":"array","elementType":"long","containsNull":true}"#;
+        let fields = [
+            field("id", "p-id", r#""long""#),
+            field("a.b", "p-ab", r#""integer""#),
+            field("Address", "p-address", &of(&inner)),
+            field("list", "p-list", list),
+            field("day", "p-day", r#""date""#),
+            field("at", "p-at", r#""timestamp""#),
+            field("void", "p-void", r#""void""#),
+            field("name", "p-name", r#""string""#),
+            field("variant", "p-variant", r#""variant""#),
+        ];
+        StructType::from_json(&of(&fields.join(","))).unwrap()
+    }
+
+    fn bound(predicate: &Predicate) -> Result<Question> {
+        let partition_columns = ["DAY".to_owned(), "id".to_owned()];
+        Question::new(predicate, &schema(), &partition_columns, ColumnMappingMode::Name)
+    }
+
+    #[track_caller]
+    fn refused(predicate: &Predicate) -> String {
+        let error = bound(predicate).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn a_column_is_found_in_any_case_and_known_by_its_path_and_its_physical_one() {
+        for path in ["Address.`City.Name`", "ADDRESS.`city.name`"] {
+            let question = bound(&column(path).is_null()).unwrap();
+            let [asked] = question.columns() else { panic!("one column") };
+            assert_eq!(asked.path, ["Address", "City.Name"]);
+            assert_eq!(asked.physical, ["p-address", "p-city"]);
+            assert_eq!(asked.partition, None);
+        }
+        // A whole name with a dot needs no backticks.
+        for path in ["a.b", "`a.b`"] {
+            assert_eq!(bound(&column(path).equal(1)).unwrap().columns()[0].path, ["a.b"]);
+        }
+    }
+
+    #[test]
+    fn partition_columns_are_known_by_their_place_and_a_column_asked_twice_is_one() {
+        let twice = column("day").is_null().or(column("Day").equal(Value::Date(1)));
+        let question = bound(&twice.and(column("ID").equal(1)).and(column("at").is_null()));
+        let question = question.unwrap();
+        let places: Vec<_> = question.columns().iter().map(|asked| asked.partition).collect();
+        assert_eq!(places, [Some(0), Some(1), None]);
+    }
+
+    #[test]
+    fn what_is_no_column_to_compare_is_refused() {
+        let cases = [
+            (column("none").equal(1), "predicate: no column none in the table"),
+            (column("Address.zip").equal(1), "predicate: no column Address.zip in the table"),
+            (column("id.x").equal(1), "predicate: no column id.x in the table"),
+            (
+                column("list.element").equal(1),
+                "predicate: list.element: what is in lists and maps is not compared",
+            ),
+            (
+                column("id").as_date().is_null(),
+                "predicate: id is of type long: only a timestamp is cast to its date",
+            ),
+            (
+                column("id").like("a%"),
+                "predicate: id is of type long: only text is compared by LIKE",
+            ),
+            (
+                column("at").as_date().like("1%"),
+                "predicate: CAST(at AS DATE) is of type timestamp: only text is compared by LIKE",
+            ),
+            (
+                column("name").like("a\\b"),
+                "predicate: 'a\\b': the escape '\\' must stand before %, _ or itself",
+            ),
+        ];
+        for (predicate, expected) in cases {
+            assert_eq!(refused(&predicate), expected);
+        }
+        for path in ["", ".", "a.", "`a", "a..b"] {
+            assert!(refused(&column(path).is_null()).starts_with("predicate: "), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_literal_that_is_no_value_of_its_columns_type_is_refused_wherever_it_stands() {
+        let cases = [
+            (column("id").equal("x"), "'x' is no value of type long, which id has"),
+            (column("id").equal(""), "'' is no value of type long, which id has"),
+            (column("id").equal(true), "TRUE is no value of type long, which id has"),
+            (column("id").equal(Value::Date(0)), "DATE '1970-01-01' is no value of type long"),
+            (column("name").less(1), "1 is no value of type string, which name has"),
+            (column("name").is_true(), "TRUE is no value of type string, which name has"),
+            (column("at").equal(1), "1 is no value of type timestamp, which at has"),
+            (column("at").as_date().equal("1970-13-01"), "is no value of type date, which CAST(at"),
+            (column("day").equal("1970-02-30"), "'1970-02-30' is no value of type date"),
+            (column("Address").equal(1), "which Address has"),
+            (column("list").equal("x"), "which list has"),
+            (column("variant").equal("x"), "which variant has"),
+            (column("id").is_in([Value::Long(1), Value::from("x")]), "'x' is no value of type"),
+            (column("at").is_in([Value::Long(1)]), "1 is no value of type timestamp"),
+        ];
+        for (predicate, expected) in cases {
+            for predicate in [predicate.clone(), predicate.clone().not()] {
+                let nested = column("id").is_null().or(predicate);
+                assert!(refused(&nested).contains(expected), "{}", refused(&nested));
+            }
+        }
+    }
+
+    #[test]
+    fn any_column_may_be_null_and_is_compared_with_null() {
+        for name in ["Address", "list", "variant"] {
+            let question = bound(&column(name).is_not_null()).unwrap();
+            assert!(matches!(&question.root, Bound::Not(leaf) if
+                matches!(**leaf, Bound::Leaf(0, Test::IsNull))));
+            let question = bound(&column(name).equal(Value::Null)).unwrap();
+            assert_eq!(question.constant(), Some(Outcomes::NULL));
+        }
+    }
+
+    #[test]
+    fn a_column_without_values_is_always_null() {
+        let constant = |predicate: Predicate| {
+            let left = bound(&predicate).unwrap().given(|_| None).unwrap();
+            left.constant().unwrap_or_else(|| panic!("{predicate} is not constant"))
+        };
+        let void = || column("void");
+        assert_eq!(constant(void().is_null()), Outcomes::TRUE);
+        assert_eq!(constant(void().is_not_null()), Outcomes::FALSE);
+        assert_eq!(constant(void().like("%")), Outcomes::NULL);
+        assert_eq!(constant(void().is_in([1, 2])), Outcomes::NULL);
+        assert_eq!(constant(void().is_in([Value::Null])), Outcomes::NULL);
+        let of = |comparison, value: Value| constant(void().compare(comparison, value));
+        assert_eq!(of(Comparison::Less, Value::Long(1)), Outcomes::NULL);
+        assert_eq!(of(Comparison::Equal, Value::Null), Outcomes::NULL);
+        assert_eq!(of(Comparison::Distinct, Value::Long(1)), Outcomes::TRUE);
+        assert_eq!(of(Comparison::NotDistinct, Value::Long(1)), Outcomes::FALSE);
+        assert_eq!(of(Comparison::Distinct, Value::Null), Outcomes::FALSE);
+        assert_eq!(of(Comparison::NotDistinct, Value::Null), Outcomes::TRUE);
+    }
+
+    #[test]
+    fn an_error_says_where_its_text_has_what_is_wrong() {
+        let mut predicate = column("none").equal(1);
+        for (place, expected) in [
+            (Some((1, 14)), "predicate, column 14: no column none in the table"),
+            (Some((3, 2)), "predicate, line 3, column 2: no column none in the table"),
+        ] {
+            let Node::Compare(operand, ..) = &mut predicate.node else { unreachable!() };
+            operand.at = Place(place);
+            assert_eq!(refused(&predicate), expected);
+        }
+        let mut predicate = column("id").equal("x");
+        let Node::Compare(_, _, literal) = &mut predicate.node else { unreachable!() };
+        literal.at = Place(Some((1, 6)));
+        assert_eq!(
+            refused(&predicate),
+            "predicate, column 6: 'x' is no value of type long, which id has"
+        );
+    }
+
+    #[test]
+    fn what_nests_too_deep_is_refused_and_what_is_long_is_not() {
+        let leaf = || column("id").equal(1);
+        let nested = |levels: usize| {
+            let add = |all: Predicate, i: usize| match i % 2 {
+                0 => leaf().and(all),
+                _ => leaf().or(all),
+            };
+            (1..levels).fold(leaf(), add)
+        };
+        assert!(bound(&nested(DEPTH_MAX)).is_ok());
+        for levels in [DEPTH_MAX + 1, 100_000] {
+            assert_eq!(refused(&nested(levels)), "predicate: it nests deeper than 256 levels");
+        }
+        let long = (0..10_000).fold(leaf(), |all, i| all.or(column("id").equal(i)));
+        assert!(bound(&long).is_ok());
+        // Two negations are none.
+        assert!(bound(&(0..10_000).fold(leaf(), |all, _| all.not())).is_ok());
+    }
 }
