@@ -286,6 +286,15 @@ impl Scalar {
                     End::Upper => unscaled.checked_add(slack)?,
                 })
             }
+            // A file from before the column was widened has the text of a float, 0.1,
+            // where its values are 0.100000001.
+            (Kind::Double, Scalar::Float(value)) if value.abs() <= f32::MAX.into() => {
+                let float = f64::from(value as f32);
+                Scalar::Float(match end {
+                    End::Lower => value.min(float),
+                    End::Upper => value.max(float),
+                })
+            }
             (Kind::Text, Scalar::Bytes(mut text)) if end == End::Upper => {
                 let chars = from_utf8(&text).ok()?.chars();
                 if chars.count() >= CUT_TEXT_CHARS {
@@ -715,7 +724,9 @@ mod tests {
             of(DataType::Float, "0.1", "0.1"),
             (float(0.1_f32.into()), float(0.1_f32.into()))
         );
-        assert_eq!(of(DataType::Double, "0.1", "\"Infinity\""), (float(0.1), float(f64::INFINITY)));
+        assert_eq!(of(DataType::Double, "0.1", "0.1"), (float(0.1), float(0.1_f32.into())));
+        let infinite = (float(0.5), float(f64::INFINITY));
+        assert_eq!(of(DataType::Double, "0.5", "\"Infinity\""), infinite);
         let decimal = |precision| DataType::Decimal { precision, scale: 2 };
         let exact = |n| Some(Scalar::Decimal(n));
         assert_eq!(of(decimal(10), "1.5", "\"2.25\""), (exact(150), exact(225)));
