@@ -6,6 +6,8 @@
 //! never too small: that is all that skipping relies on. Of rows that are known
 //! themselves each set has one member, so the same code filters them.
 
+use std::sync::Arc;
+
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, Decimal128Array, Float64Array, Int64Array, Scalar,
     StringArray,
@@ -370,7 +372,20 @@ impl Test {
                 by_set(&|set| within(bytes_at(&lower, set), bytes_at(&upper, set)))
             }
             (Values::Bytes(lower), Values::Bytes(upper), _, Test::Like(pattern)) => {
-                by_set(&|set| pattern.within(bytes_at(&lower, set), bytes_at(&upper, set)))
+                let ends = |set| (bytes_at(&lower, set), bytes_at(&upper, set));
+                // Where both bounds are one text all of the values are, as of a partition.
+                let is_one = |set| matches!(ends(set), (Some(l), Some(u)) if l == u);
+                let ones = (0..sets).map(|set| ends(set).0.filter(|_| is_one(set)));
+                let ones = ones.map(|one| one.and_then(|one| std::str::from_utf8(one).ok()));
+                let ones: ArrayRef = Arc::new(ones.collect::<StringArray>());
+                let of_ones = match ones.null_count() < sets {
+                    true => pattern.of_values(&ones)?,
+                    false => Vec::new(),
+                };
+                by_set(&|set| match of_ones.get(set) {
+                    Some(&outcome) if ones.is_valid(set) => outcome,
+                    _ => pattern.within(ends(set).0, ends(set).1),
+                })
             }
             _ => return Err(unlike(&bounds.lower)),
         })
@@ -445,7 +460,6 @@ mod tests {
     //! against an oracle that compares plain values, one by one.
 
     use std::cmp::Ordering;
-    use std::sync::Arc;
 
     use arrow::array::{
         BinaryArray, BooleanArray, Date32Array, Float32Array, Int8Array, Int16Array, Int32Array,
@@ -1128,10 +1142,19 @@ mod tests {
         let (lower, upper) = ends(kind, set, known);
         let is_float = matches!(kind.values[0], Some(Plain::Float(_)));
         let nan = is_float.then_some(Plain::Float(f64::NAN));
-        let Shape::Compare(At(0, day), comparison, Some((_, literal))) = shape else { return None };
         if !known.nulls || kind.values[*set.last()?].is_none() {
             return None;
         }
+        let (day, comparison, literal) = match shape {
+            Shape::Compare(At(0, day), comparison, Some((_, literal))) => {
+                (day, comparison, literal)
+            }
+            // Of one text it is known whether it is like any pattern.
+            Shape::Like(..) if lower.is_some() && lower == upper => {
+                return Some(shape.truth(&[kind.values[lower?].as_ref()]) == Some(true));
+            }
+            _ => return None,
+        };
         // Of a NaN alone nothing is known but that.
         let (lower, upper) = (kind.values[lower?].as_ref()?, kind.values[upper?].as_ref()?);
         if lower.is_nan() || upper.is_nan() {
