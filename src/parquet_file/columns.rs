@@ -174,12 +174,6 @@ impl ParquetFile {
     }
 }
 
-impl Columns {
-    pub(crate) fn leaves(&self) -> &[usize] {
-        &self.leaves
-    }
-}
-
 /// Changes the annotations of leaf columns.
 struct Retype<'a> {
     taken: &'a [(usize, Take)],

@@ -25,9 +25,10 @@ use parquet::column::page::PageReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::page_index::{PageIndexBuilder, PageIndexProvider};
 use parquet::file::metadata::{
-    ColumnChunkMask, ColumnChunkMetaData, OffsetIndexBuilder, PageIndexPolicy, ParquetMetaData,
-    ParquetMetaDataReader, RowGroupMetaData,
+    ColumnChunkMetaData, OffsetIndexBuilder, ParquetMetaData, ParquetMetaDataReader,
+    RowGroupMetaData,
 };
+use parquet::file::page_index::index_reader::decode_offset_index;
 use parquet::file::page_index::offset_index::{OffsetIndexMetaData, PageLocation};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
@@ -38,6 +39,7 @@ use crate::storage::Storage;
 
 mod columns;
 mod delta;
+mod index;
 mod levels;
 mod text;
 mod thrift;
@@ -45,6 +47,7 @@ mod unpack;
 
 use columns::Allowance;
 pub(crate) use columns::{Columns, DECODED_BYTES_MAX, GroupPages, Take};
+pub(crate) use index::ChunkPages;
 use levels::{PageRows, definition_levels, each_run, rows_of};
 pub(crate) use text::{SharedPages, TextBatch, TextColumn};
 
@@ -281,23 +284,20 @@ impl ParquetFile {
         }
         let metadata = ParquetMetaData::clone(self.metadata.metadata());
         let chunks = self.chunks.with_offset_indexes(&metadata, row_groups, leaves)?;
-        let mut reader = ParquetMetaDataReader::new_with_metadata(metadata)
-            .with_offset_index_policy(PageIndexPolicy::Optional)
-            .with_offset_index_mask(ColumnChunkMask::row_groups_and_columns(
-                row_groups.iter().copied(),
-                leaves.iter().copied(),
-            ));
-        let metadata = self
-            .chunks
-            .decoded(|| reader.read_page_indexes(&chunks).and_then(|()| reader.finish()))?;
-
         let mut index = PageIndexBuilder::default();
         index.allocate_offset_indexes(metadata.num_row_groups(), self.schema().num_columns());
         for &i in row_groups {
             for &leaf in leaves {
-                let read = metadata.page_index().and_then(|index| index.offset_index(i, leaf));
+                let range = metadata.row_group(i).column(leaf).offset_index_range();
+                let read = range.map(|Range { start, end }| {
+                    self.chunks.decoded(|| {
+                        let bytes = chunks.get_bytes(start, usize::try_from(end - start)?)?;
+                        decode_offset_index(&bytes)
+                    })
+                });
+                let read = read.transpose()?;
                 let read = read.filter(|read| is_sound(read.page_locations(), &metadata, i, leaf));
-                if let Some(found) = accept(i, leaf, read.cloned())? {
+                if let Some(found) = accept(i, leaf, read)? {
                     index.put_offset_index(found, i, leaf);
                 }
             }

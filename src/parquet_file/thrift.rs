@@ -12,6 +12,7 @@ const SCHEMA_DEPTH_MAX: usize = 400;
 const DEPTH_MAX: usize = 32;
 
 const I32: u8 = 5;
+const I64: u8 = 6;
 const BINARY: u8 = 8;
 const LIST: u8 = 9;
 const STRUCT: u8 = 12;
@@ -54,6 +55,77 @@ pub(super) fn check_footer(bytes: &[u8]) -> Walked {
         last = id;
     }
     Ok(())
+}
+
+/// Checks a column index: its lists are of what they should be, which the crate does
+/// not ask, and no longer than there are bytes ("ColumnIndex").
+pub(super) fn check_column_index(bytes: &[u8]) -> Walked {
+    let mut walk = Walk { bytes };
+    let mut last = 0;
+    while let Some((id, kind)) = walk.field(last)? {
+        let elements = match id {
+            1 => [1, 2],
+            2 | 3 => [BINARY; 2],
+            5..=8 => [I64; 2],
+            _ => {
+                if id == 4 && kind != I32 {
+                    return Err(Flaw::Wrong("a field of a column index has the wrong type"));
+                }
+                walk.skip(kind, 1)?;
+                last = id;
+                continue;
+            }
+        };
+        // A list of booleans, of a byte each.
+        let is_list = kind == LIST
+            && walk.bytes.first().is_some_and(|header| elements.contains(&(header & 0xf)));
+        if !is_list {
+            return Err(Flaw::Wrong("a field of a column index has the wrong type"));
+        }
+        if id == 1 {
+            let (count, _) = walk.count()?;
+            walk.take(count)?;
+        } else {
+            walk.skip(kind, 1)?;
+        }
+        last = id;
+    }
+    Ok(())
+}
+
+/// What stands before the bits of a Bloom filter ("BloomFilterHeader").
+pub(super) struct BloomHeader {
+    /// Its own bytes.
+    pub(super) len: usize,
+    /// Those of the bits behind it.
+    pub(super) bits: u64,
+}
+
+/// Reads the header of a Bloom filter of the one kind that there is: blocks, of
+/// hashes by xxHash, not compressed.
+pub(super) fn bloom_header(bytes: &[u8]) -> Walked<BloomHeader> {
+    let mut walk = Walk { bytes };
+    let (mut bits, mut known) = (None, 0);
+    let mut last = 0;
+    while let Some((id, kind)) = walk.field(last)? {
+        match (id, kind) {
+            (1, I32) => bits = u64::try_from(walk.signed()?).ok(),
+            (2..=4, STRUCT) => {
+                let mut before = 0;
+                while let Some((member, kind)) = walk.field(before)? {
+                    known += usize::from(member == 1);
+                    walk.skip(kind, 1)?;
+                    before = member;
+                }
+            }
+            _ => walk.skip(kind, 1)?,
+        }
+        last = id;
+    }
+    match bits {
+        Some(bits) if known == 3 => Ok(BloomHeader { len: bytes.len() - walk.bytes.len(), bits }),
+        _ => Err(Flaw::Wrong("a Bloom filter of another kind")),
+    }
 }
 
 struct Walk<'a> {
@@ -100,14 +172,19 @@ impl Walk<'_> {
         }
     }
 
-    /// How many elements a list has, and their type.
-    fn list(&mut self) -> Walked<(u64, u8)> {
+    /// How many elements a list says that it has, and their type.
+    fn count(&mut self) -> Walked<(u64, u8)> {
         let header = self.byte()?;
         let count = match header >> 4 {
             15 => self.varint()?,
             few => few.into(),
         };
-        let kind = header & 0xf;
+        Ok((count, header & 0xf))
+    }
+
+    /// How many elements a list has, and their type.
+    fn list(&mut self) -> Walked<(u64, u8)> {
+        let (count, kind) = self.count()?;
         // Every element has a byte. Of booleans the crate does not think so, and
         // Parquet has no lists of them here.
         match kind {

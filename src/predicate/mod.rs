@@ -19,7 +19,7 @@ use std::fmt;
 use arrow::temporal_conversions::{date32_to_datetime, timestamp_us_to_datetime};
 
 pub(crate) use bind::{AskedColumn, Question};
-pub(crate) use outcomes::{Asked, Bounds, Outcomes};
+pub(crate) use outcomes::{Asked, Bounds, Key, Outcomes, float_of_key};
 
 use crate::error::{Error, escaped};
 

@@ -109,6 +109,12 @@ impl Question {
         Ok(Question { columns: self.columns.clone(), root })
     }
 
+    /// The question of rows whose column lacks some of the values that it is asked to
+    /// equal: `lacks` tells those, by the column's place.
+    pub(crate) fn without(&self, lacks: &mut dyn FnMut(usize, Key<'_>) -> bool) -> Question {
+        Question { columns: self.columns.clone(), root: self.root.without(lacks) }
+    }
+
     /// The outcome of a question that no column is left in.
     pub(crate) fn constant(&self) -> Option<Outcomes> {
         match self.root {
@@ -130,6 +136,23 @@ impl Bound {
             Bound::Leaf(of, _) => *of == column,
             Bound::And(nodes) | Bound::Or(nodes) => nodes.iter().any(|node| node.asks(column)),
             Bound::Not(node) => node.asks(column),
+        }
+    }
+
+    fn without(&self, lacks: &mut dyn FnMut(usize, Key<'_>) -> bool) -> Bound {
+        let all = |nodes: &[Bound], lacks: &mut dyn FnMut(usize, Key<'_>) -> bool| {
+            nodes.iter().map(|node| node.without(lacks)).collect()
+        };
+        match self {
+            Bound::And(nodes) => Bound::And(all(nodes, lacks)),
+            Bound::Or(nodes) => Bound::Or(all(nodes, lacks)),
+            Bound::Not(node) => Bound::Not(Box::new(node.without(lacks))),
+            Bound::Leaf(column, Test::In(keys)) => {
+                let keys = keys.without(&mut |key| lacks(*column, key));
+                let test = if keys.is_empty() { Test::IfValue(false) } else { Test::In(keys) };
+                Bound::Leaf(*column, test)
+            }
+            node => node.clone(),
         }
     }
 
@@ -200,6 +223,41 @@ impl Bound {
     }
 }
 
+/// A literal as what it is compared by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Key<'a> {
+    /// Of a number, a boolean, a date in days or a time in microseconds; of a floating
+    /// point number what [`float_of_key`] takes.
+    Int(i64),
+    /// Unscaled.
+    Decimal(i128),
+    Bytes(&'a [u8]),
+}
+
+impl Keys {
+    fn is_empty(&self) -> bool {
+        match self {
+            Keys::Int(keys) => keys.is_empty(),
+            Keys::Decimal(keys) => keys.is_empty(),
+            Keys::Bytes(keys) => keys.is_empty(),
+        }
+    }
+
+    fn without(&self, lacks: &mut dyn FnMut(Key<'_>) -> bool) -> Keys {
+        match self {
+            Keys::Int(keys) => {
+                Keys::Int(keys.iter().copied().filter(|&key| !lacks(Key::Int(key))).collect())
+            }
+            Keys::Decimal(keys) => Keys::Decimal(
+                keys.iter().copied().filter(|&key| !lacks(Key::Decimal(key))).collect(),
+            ),
+            Keys::Bytes(keys) => {
+                Keys::Bytes(keys.iter().filter(|key| !lacks(Key::Bytes(key))).cloned().collect())
+            }
+        }
+    }
+}
+
 /// Values as what they are compared by.
 enum Values {
     Int(Int64Array),
@@ -258,6 +316,14 @@ pub(super) fn float_key(value: f64) -> i64 {
     }
     let bits = value.to_bits() as i64;
     bits ^ (((bits >> 63) as u64) >> 1) as i64
+}
+
+/// The number that has this key: of both zeros the positive one, of NaNs any.
+pub(crate) fn float_of_key(key: i64) -> f64 {
+    match key {
+        i64::MAX => f64::NAN,
+        key => f64::from_bits((key ^ (((key >> 63) as u64) >> 1) as i64) as u64),
+    }
 }
 
 /// Which outcomes `outcome` gives for a value.

@@ -24,7 +24,7 @@ use super::history::ModificationTimes;
 use super::older_schema::Described;
 use super::place::shown;
 use super::row_columns::{ChangeColumn, Column, RowColumns};
-use super::rows::{Change, Job, Listed, listing_columns};
+use super::rows::{Change, Job, Listed, listing_columns, wants_partition};
 use super::stream::Counts;
 use super::{BatchStream, Scan};
 use crate::actions::{
@@ -93,7 +93,6 @@ impl Scan {
     /// protocol forbids one commit, as in [`files`](Self::files). Of data files as in
     /// `rows`; a clean-up (`VACUUM`) may have deleted those of old versions.
     pub fn change_rows(&self, first_version: u64) -> Result<BatchStream> {
-        self.refuse_filter("a stream of changed rows")?;
         let snapshot = &self.snapshot;
         let version = snapshot.version();
         let columns = RowColumns::of_changes(snapshot, self.columns.as_deref())?;
@@ -122,7 +121,8 @@ impl Scan {
             false => ModificationTimes::default(),
         };
         let times = wants_time.then_some(times);
-        let mut names = listing_columns(&columns);
+        let filter = self.row_filter()?;
+        let mut names = listing_columns(&columns, filter.as_deref());
         names.extend([DATA_CHANGE, JSON].map(str::to_owned));
         let projection = Projection::resolve(snapshot, Rows::Actions, Some(&names))?;
 
@@ -161,11 +161,11 @@ impl Scan {
                 first_version,
                 clock,
                 times,
-                wants_partition: columns.has(|column| matches!(column, Column::Partition(_))),
+                wants_partition: wants_partition(&columns, filter.as_deref()),
                 last_action_wins: self.last_action_wins,
             },
         };
-        self.rows_of(Arc::new(columns), cancel, counts, changes)
+        self.rows_of(Arc::new(columns), filter, cancel, counts, changes)
     }
 
     /// The schema of the stream of changed rows, without starting it.

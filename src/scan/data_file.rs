@@ -9,17 +9,24 @@
 //! is refused when the file is opened, by an error that names both types.
 //!
 //! Deleted rows are left out on the way: long runs of them are not decoded, and
-//! of the rest only what is live is copied.
+//! of the rest only what is live is copied. A filter makes more rows dead: those of
+//! row groups and pages that cannot have what it wants, and, once its own columns
+//! are decoded, each that it does not want. The other columns follow for what is
+//! left.
 
 mod convert;
+mod filter;
 mod resolve;
+mod skipping;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch, RecordBatchOptions,
+    new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
@@ -29,9 +36,13 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::parquet_file::{Columns, DECODED_BYTES_MAX, GroupPages, ParquetFile, Piece, Take};
-use crate::schema::{ColumnMappingMode, DataType, StructField};
-use convert::{Live, Source};
+use crate::predicate::{AskedColumn, Question};
+use crate::schema::{ColumnMappingMode, DataType, StructField, arrow_type};
+use convert::{At, Live, Source};
+pub(super) use filter::{Filtered, RowFilter};
 use resolve::{Column, Resolver};
+pub(super) use skipping::Skipped;
+use skipping::{AskedLeaf, Kept};
 
 /// A row group that is decoded into more bytes is cut, if its file says where
 /// pages begin: the pieces keep every worker busy, and memory bounded.
@@ -53,6 +64,11 @@ const FILE_ROWS_MAX: u64 = 1 << 40;
 const BATCH_BYTES: u64 = 64 << 20;
 /// And never more rows than this.
 pub(super) const BATCH_ROWS_MAX: usize = 1 << 20;
+/// The rows of a larger row group are left out by page as well, where a filter does
+/// not want them: then it is read where pages begin.
+const FILTERED_BYTES_MAX: u64 = 1 << 20;
+/// Columns of a filter are decoded so many rows at once, however small a batch.
+const ASKED_ROWS_MIN: usize = 8192;
 /// A shorter run of deleted rows is decoded with those around it.
 const SKIPPED_ROWS_MIN: usize = 4096;
 
@@ -97,20 +113,148 @@ fn schema_of(columns: &[Column]) -> SchemaRef {
 /// One file, and how its columns become the wanted ones.
 pub(super) struct DataFile {
     file: ParquetFile,
-    wanted: Arc<Wanted>,
-    sources: Vec<Source>,
-    taken: Vec<(usize, Take)>,
-    /// `None` where the file has no wanted column.
-    plain: Option<Columns>,
-    /// The same with texts as views, made when it is needed.
-    views: OnceLock<Columns>,
-    /// Of each row group that is cut, what its pieces have in common.
-    shared: HashMap<usize, Arc<GroupPages>>,
+    picked: Picked,
+    filter: Option<OfFile>,
+    /// Of each row group, which rows may be wanted; of none where all are.
+    kept: Vec<Kept>,
+    skipped: Skipped,
+    pieces: Vec<Piece>,
     memory: Memory,
 }
 
+/// Wanted columns of a file, and how they are decoded.
+struct Picked {
+    wanted: Arc<Wanted>,
+    sources: Vec<Source>,
+    /// None where the file has no wanted column.
+    taken: Vec<(usize, Take)>,
+    /// What is decoded, made when it is needed.
+    plain: OnceLock<Columns>,
+    /// The same with texts as views.
+    views: OnceLock<Columns>,
+    /// Of each row group that is cut, what its pieces have in common.
+    shared: HashMap<usize, Arc<GroupPages>>,
+}
+
+/// What a filter asks of the rows of a file.
+struct OfFile {
+    filtered: Arc<Filtered>,
+    /// What the file as a whole leaves open.
+    question: Question,
+    asked: Picked,
+    rest: Picked,
+    /// Of each row group, the pieces of which some row may be wanted still.
+    open: Vec<AtomicUsize>,
+}
+
+/// Rows of a piece, decoded.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) batches: Vec<RecordBatch>,
+    /// Which rows of the piece they are; `None`: all.
+    pub(super) live: Option<BooleanBuffer>,
+    /// How many the filter left out, by their values.
+    pub(super) filtered: u64,
+    /// Whether no row of the whole row group was left by the filter.
+    pub(super) is_last_of_empty_group: bool,
+}
+
+impl Picked {
+    fn new(file: &ParquetFile, wanted: &Arc<Wanted>) -> Result<Picked> {
+        let mut resolver = Resolver::new(file);
+        let sources = resolver.table(&wanted.columns)?;
+        let taken = resolver.taken();
+        let (plain, views) = (OnceLock::new(), OnceLock::new());
+        let (wanted, shared) = (Arc::clone(wanted), HashMap::new());
+        Ok(Picked { wanted, sources, taken, plain, views, shared })
+    }
+
+    fn leaves(&self) -> impl Iterator<Item = usize> + '_ {
+        self.taken.iter().map(|(leaf, _)| *leaf)
+    }
+
+    /// What is decoded: with texts as views where some rows will be left out, so
+    /// that a text is copied once, when it is known to stay.
+    fn columns(&self, file: &ParquetFile, views: bool) -> Result<&Columns> {
+        let made = if views { &self.views } else { &self.plain };
+        if made.get().is_none() {
+            let _ = made.set(match views {
+                true => file.columns_of_views(&self.taken)?,
+                false => file.columns(&self.taken)?,
+            });
+        }
+        made.get().ok_or_else(|| Error::bug("no columns to decode"))
+    }
+
+    /// The wanted columns of `rows` rows, out of what was decoded: of its live rows.
+    fn batch(
+        &self,
+        file: &ParquetFile,
+        decoded: &[ArrayRef],
+        live: Option<&Live>,
+        rows: usize,
+    ) -> Result<RecordBatch> {
+        let columns = self.wanted.columns.iter().zip(&self.sources).map(|(column, source)| {
+            source
+                .live_array(decoded, live, column.field.data_type(), rows)
+                .map_err(|e| file.error(format_args!("column {}: {e}", column.field.name())))
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::clone(&self.wanted.schema), columns, &options)
+            .map_err(|e| file.error(e))
+    }
+}
+
+impl OfFile {
+    /// `None` where the file as a whole has only wanted rows.
+    fn new(file: &ParquetFile, of: FileFilter<'_>) -> Result<Option<OfFile>> {
+        let filtered = Arc::clone(of.filtered);
+        let filter = &filtered.filter;
+        let asked = Picked::new(file, &filter.wanted)?;
+        let at = |place: usize| {
+            let (&first, below) = filter.places.get(place)?.as_ref()?.split_first()?;
+            Some(asked.sources.get(first)?.at(below))
+        };
+        // What the file does not have is null in all of it.
+        let is_absent = |place: usize| at(place) == Some(At::Absent);
+        let columns = of.question.columns();
+        let null = |place: usize| {
+            let data_type = arrow_type(&columns.get(place)?.data_type);
+            is_absent(place).then(|| new_null_array(&data_type, 1))
+        };
+        let question = of.question.given(null)?;
+        if question.constant().is_some_and(|outcome| outcome.is_true()) {
+            return Ok(None);
+        }
+        let rest = Picked::new(file, &filtered.rest)?;
+        Ok(Some(OfFile { question, asked, rest, open: Vec::new(), filtered }))
+    }
+
+    /// The leaf columns of the file that tell what is asked.
+    fn leaves(&self, file: &ParquetFile) -> Vec<AskedLeaf> {
+        let columns = self.question.columns().iter().zip(&self.filtered.filter.places);
+        let leaf = |(place, (column, path)): (usize, (&AskedColumn, &Option<Vec<usize>>))| {
+            let (&first, below) = path.as_ref()?.split_first()?;
+            let At::Leaf(leaf) = self.asked.sources.get(first)?.at(below) else { return None };
+            let taken = self.asked.taken.binary_search_by_key(&leaf, |(leaf, _)| *leaf).ok()?;
+            let (take, data_type) = (self.asked.taken[taken].1, column.data_type.clone());
+            let found = file.arrow_type(leaf)?;
+            let is_asked = self.question.asks(place);
+            is_asked.then_some(AskedLeaf { place, leaf, take, found, data_type })
+        };
+        columns.enumerate().filter_map(leaf).collect()
+    }
+}
+
+/// A filter, and what is left of its question in a file.
+pub(super) struct FileFilter<'a> {
+    pub(super) filtered: &'a Arc<Filtered>,
+    pub(super) question: Question,
+}
+
 impl DataFile {
-    /// Finds the wanted columns in a file.
+    /// Finds the wanted columns in a file, and which of its rows a filter may want.
     ///
     /// # Errors
     /// `CorruptLog`, naming the file, the column and both types, where a column
@@ -120,32 +264,49 @@ impl DataFile {
     pub(super) fn new(
         file: ParquetFile,
         wanted: &Arc<Wanted>,
+        filter: Option<FileFilter<'_>>,
         memory: &Memory,
     ) -> Result<DataFile> {
         if file.rows() > FILE_ROWS_MAX {
             return Err(Error::limit(format!("{}: claims {} rows", file.name(), file.rows())));
         }
-        let mut resolver = Resolver::new(&file);
-        let sources = resolver.table(&wanted.columns)?;
-        let taken = resolver.taken();
-        let leaves: Vec<usize> = taken.iter().map(|(leaf, _)| *leaf).collect();
-        let large: Vec<usize> = (0..file.row_groups().len())
-            .filter(|&i| file.decoded_bytes_of(i, &leaves) > ROW_GROUP_BYTES_MAX)
-            .collect();
-        let file = file.with_offset_index(&large, &leaves, |_, _, read| Ok(read))?;
-        let plain = if taken.is_empty() { None } else { Some(file.columns(&taken)?) };
-        let wanted = Arc::clone(wanted);
+        let picked = Picked::new(&file, wanted)?;
+        let groups = file.row_groups().len();
+        let mut skipped = Skipped::default();
+        if filter.is_some() {
+            skipped.row_groups = groups as u64;
+        }
+        let filter = filter.map(|filter| OfFile::new(&file, filter)).transpose()?.flatten();
+        let mut kept = Vec::new();
+        if let Some(filter) = &filter {
+            (kept, skipped) = skipping::kept(&file, &filter.question, &filter.leaves(&file))?;
+        }
+        let filter = filter.filter(|filter| !filter.filtered.filter.keeps_units);
+        let mut leaves: Vec<usize> = picked.leaves().collect();
+        leaves.extend(filter.iter().flat_map(|filter| filter.asked.leaves()));
+        leaves.sort_unstable();
+        leaves.dedup();
+        // Where rows are left out as well: pages without any need not be read.
+        let is_indexed = |i: usize| match kept.get(i) {
+            Some(Kept::Runs(runs)) if runs.is_empty() => false,
+            Some(Kept::Runs(_)) => true,
+            Some(Kept::All) if filter.is_some() => {
+                file.decoded_bytes_of(i, &leaves) > FILTERED_BYTES_MAX
+            }
+            _ => file.decoded_bytes_of(i, &leaves) > ROW_GROUP_BYTES_MAX,
+        };
+        let indexed: Vec<usize> = (0..groups).filter(|&i| is_indexed(i)).collect();
+        let file = file.with_offset_index(&indexed, &leaves, |_, _, read| Ok(read))?;
         let mut data = DataFile {
             file,
-            wanted,
-            sources,
-            taken,
-            plain,
-            views: OnceLock::new(),
-            shared: HashMap::new(),
+            picked,
+            filter,
+            kept,
+            skipped,
+            pieces: Vec::new(),
             memory: memory.clone(),
         };
-        data.shared = shared_of(&data.pieces());
+        data.cut(&leaves);
         Ok(data)
     }
 
@@ -153,10 +314,18 @@ impl DataFile {
         &self.file
     }
 
+    pub(super) fn skipped(&self) -> Skipped {
+        self.skipped
+    }
+
     /// The pieces that the file is decoded in, in row order: its row groups, and
-    /// parts of large ones. The cut depends on the file and the wanted columns alone.
-    pub(super) fn pieces(&self) -> Vec<Piece> {
-        let leaves = self.plain.as_ref().map_or(&[][..], Columns::leaves);
+    /// parts of large ones, without those of which no row may be wanted. The cut
+    /// depends on the file, the wanted columns and the filter alone.
+    pub(super) fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    fn cut(&mut self, leaves: &[usize]) {
         let is_repeated = leaves.iter().any(|&leaf| self.file.is_repeated(leaf));
         let mut pieces = Vec::new();
         for i in 0..self.file.row_groups().len() {
@@ -173,17 +342,154 @@ impl DataFile {
                     true => 1,
                     false => by_bytes.max((piece.rows.len() as u64).div_ceil(PIECE_ROWS_MAX)),
                 };
-                pieces.extend(piece.in_parts(parts));
+                let parts = piece.in_parts(parts).into_iter();
+                pieces.extend(parts.filter_map(|piece| self.without_ends(piece)));
             }
         }
-        pieces
+        self.picked.shared = shared_of(&pieces);
+        if let Some(filter) = &mut self.filter {
+            filter.asked.shared = shared_of(&pieces);
+            filter.rest.shared = shared_of(&pieces);
+            let mut open = vec![0; self.file.row_groups().len()];
+            pieces.iter().for_each(|piece| open[piece.row_group] += 1);
+            filter.open = open.into_iter().map(AtomicUsize::new).collect();
+        }
+        self.pieces = pieces;
     }
 
-    /// The wanted columns of the live rows of a piece, in batches of at most
+    /// The piece from the first row of it that may be wanted to the last, if there
+    /// is one.
+    fn without_ends(&self, piece: Piece) -> Option<Piece> {
+        let kept = self.kept_rows(&piece);
+        let rows = kept.first()?.start..kept.last()?.end;
+        let count: usize = kept.iter().map(ExactSizeIterator::len).sum();
+        let bytes = u128::from(piece.bytes) * count as u128 / piece.rows.len().max(1) as u128;
+        Some(Piece { rows, bytes: bytes as u64, ..piece })
+    }
+
+    /// The rows of a piece that may be wanted, as those of its row group are counted.
+    pub(super) fn kept_rows(&self, piece: &Piece) -> Vec<Range<usize>> {
+        let all = &piece.rows;
+        match self.kept.get(piece.row_group) {
+            Some(Kept::Runs(runs)) => {
+                let first = runs.partition_point(|run| run.end <= all.start);
+                let within = runs[first..].iter().take_while(|run| run.start < all.end);
+                within.map(|run| run.start.max(all.start)..run.end.min(all.end)).collect()
+            }
+            _ => vec![all.clone()],
+        }
+    }
+
+    /// Whether rows of a piece may be left out that are not known to be yet.
+    pub(super) fn is_filtered(&self, piece: &Piece) -> bool {
+        self.filter.is_some() && self.kept.get(piece.row_group) != Some(&Kept::Wanted)
+    }
+
+    /// The wanted columns of the wanted rows of a piece, in batches of at most
     /// `batch_rows` rows. `live` has a bit for each row of the piece, set where the
     /// row is to stay; without it, all stay.
     pub(super) fn read(
         &self,
+        piece: &Piece,
+        live: Option<&BooleanBuffer>,
+        batch_rows: usize,
+    ) -> Result<Read> {
+        let kept = self.kept_mask(piece);
+        let live = match (live, kept) {
+            (Some(live), Some(_)) if live.len() != piece.rows.len() => {
+                return Err(Error::bug("a mask is not of its piece's length"));
+            }
+            (Some(live), Some(kept)) => Some(live & &kept),
+            (None, kept) => kept,
+            (live, None) => live.cloned(),
+        };
+        let batch_rows = batch_rows.clamp(1, BATCH_ROWS_MAX);
+        match self.filter.as_ref().filter(|_| self.is_filtered(piece)) {
+            Some(filter) => self.read_filtered(filter, piece, live, batch_rows),
+            None => Ok(Read {
+                batches: self.read_picked(&self.picked, piece, live.as_ref(), batch_rows)?,
+                live,
+                filtered: 0,
+                is_last_of_empty_group: false,
+            }),
+        }
+    }
+
+    /// True for each row of a piece that may be wanted; `None` where all may.
+    fn kept_mask(&self, piece: &Piece) -> Option<BooleanBuffer> {
+        let kept = self.kept_rows(piece);
+        if matches!(&kept[..], [run] if *run == piece.rows) {
+            return None;
+        }
+        let mut mask = BooleanBufferBuilder::new(piece.rows.len());
+        for run in kept {
+            mask.append_n(run.start - piece.rows.start - mask.len(), false);
+            mask.append_n(run.len(), true);
+        }
+        mask.append_n(piece.rows.len() - mask.len(), false);
+        Some(mask.finish())
+    }
+
+    /// The same where rows are asked: first the filter's columns, then the others of
+    /// what is left.
+    fn read_filtered(
+        &self,
+        filter: &OfFile,
+        piece: &Piece,
+        live: Option<BooleanBuffer>,
+        batch_rows: usize,
+    ) -> Result<Read> {
+        let OfFile { filtered, question, asked, rest, open } = filter;
+        let rows = piece.rows.len();
+        let live_rows = live.as_ref().map_or(rows, BooleanBuffer::count_set_bits);
+        let at_once = batch_rows.max(ASKED_ROWS_MIN);
+        let mut wanted = BooleanBufferBuilder::new(live_rows);
+        let mut parts = VecDeque::new();
+        let mut wanted_rows = 0;
+        for batch in self.read_picked(asked, piece, live.as_ref(), at_once)? {
+            let mask = filtered.mask(question, &batch)?;
+            let count = mask.count_set_bits();
+            wanted.append_buffer(&mask);
+            wanted_rows += count;
+            let delivered = filtered.of_asked(&batch)?;
+            match count {
+                0 => {}
+                _ if count == batch.num_rows() => parts.push_back(delivered),
+                _ => parts.push_back(
+                    filter_record_batch(&delivered, &BooleanArray::new(mask, None))
+                        .map_err(|e| self.file.error(e))?,
+                ),
+            }
+        }
+        if wanted.len() != live_rows {
+            return Err(Error::bug("a filter of fewer rows than there are"));
+        }
+        let live = match live {
+            live if wanted_rows == live_rows => live,
+            None => Some(wanted.finish()),
+            Some(live) => Some(within(&live, &wanted.finish())),
+        };
+        let filtered_rows = (live_rows - wanted_rows) as u64;
+        if wanted_rows == 0 {
+            if let Some(shared) = rest.shared.get(&piece.row_group) {
+                shared.piece_is_decoded();
+            }
+            let open = open.get(piece.row_group);
+            let is_last = open.is_some_and(|open| open.fetch_sub(1, Ordering::Relaxed) == 1);
+            let filtered = filtered_rows;
+            let is_last_of_empty_group = is_last;
+            return Ok(Read { batches: Vec::new(), live, filtered, is_last_of_empty_group });
+        }
+        let others = self.read_picked(rest, piece, live.as_ref(), batch_rows)?;
+        let batches = filtered.joined(parts, others, &self.picked.wanted.schema);
+        let batches = batches.map_err(|e| self.file.error(e))?;
+        Ok(Read { batches, live, filtered: filtered_rows, is_last_of_empty_group: false })
+    }
+
+    /// Picked columns of the live rows of a piece.
+    fn read_picked(
+        &self,
+        picked: &Picked,
         piece: &Piece,
         live: Option<&BooleanBuffer>,
         batch_rows: usize,
@@ -193,14 +499,13 @@ impl DataFile {
         if live.is_some_and(|live| live.len() != rows) {
             return Err(Error::bug("a mask is not of its piece's length"));
         }
-        let batch_rows = batch_rows.clamp(1, BATCH_ROWS_MAX);
         if live_rows == 0 {
             return Ok(Vec::new());
         }
-        if self.plain.is_none() {
+        if picked.taken.is_empty() {
             let begins = (0..live_rows).step_by(batch_rows);
             return begins
-                .map(|at| self.batch(&[], None, batch_rows.min(live_rows - at)))
+                .map(|at| picked.batch(&self.file, &[], None, batch_rows.min(live_rows - at)))
                 .collect();
         }
         let live = live.filter(|_| live_rows < rows);
@@ -208,7 +513,11 @@ impl DataFile {
         let decoded_rows: usize = kept.iter().map(ExactSizeIterator::len).sum();
         // Few of the decoded rows may be live, and a batch should not be tiny.
         let at_once = batch_rows.saturating_mul((decoded_rows / live_rows).max(1));
-        let row_bytes = piece.bytes.div_ceil(rows as u64).max(1);
+        let leaves: Vec<usize> = picked.leaves().collect();
+        let group_rows = self.file.row_groups()[piece.row_group].num_rows();
+        let group_rows = u64::try_from(group_rows).unwrap_or(0).max(1);
+        let group_bytes = self.file.decoded_bytes_of(piece.row_group, &leaves);
+        let row_bytes = group_bytes.div_ceil(group_rows).max(1);
         let at_once = at_once.min((BATCH_BYTES / row_bytes).max(1) as usize).min(BATCH_ROWS_MAX);
 
         let mask = live.map(|live| kept_bits(live, &kept));
@@ -218,7 +527,7 @@ impl DataFile {
         let ways = [(mask.is_some(), at_once), (true, at_once), (true, (at_once / 256).max(1))];
         for (views, at_once) in ways {
             let how = How { views, at_once, batch_rows };
-            if let Some(batches) = self.decode(piece, &kept, mask.clone(), how)? {
+            if let Some(batches) = self.decode(picked, piece, &kept, mask.clone(), how)? {
                 return Ok(batches);
             }
         }
@@ -229,14 +538,15 @@ impl DataFile {
     /// where they have to be decoded in another way.
     fn decode(
         &self,
+        picked: &Picked,
         piece: &Piece,
         kept: &[Range<usize>],
         mut mask: Option<BooleanBuffer>,
         how: How,
     ) -> Result<Option<Vec<RecordBatch>>> {
-        let shared = self.shared.get(&piece.row_group);
+        let shared = picked.shared.get(&piece.row_group);
         let mut decoded = self.file.batches_of(
-            self.columns(how.views)?,
+            picked.columns(&self.file, how.views)?,
             piece.row_group,
             self.selection(piece, kept),
             how.at_once,
@@ -283,7 +593,7 @@ impl DataFile {
                     continue;
                 }
                 let live = mask.filter(|_| live_rows < rows).map(Live::new);
-                let batch = self.batch(part.columns(), live.as_ref(), live_rows)?;
+                let batch = picked.batch(&self.file, part.columns(), live.as_ref(), live_rows)?;
                 bytes += batch.get_array_memory_size();
                 let begins = (0..live_rows).step_by(how.batch_rows);
                 batches
@@ -307,16 +617,6 @@ impl DataFile {
         ))
     }
 
-    /// What is decoded: with texts as views where some rows will be left out, so
-    /// that a text is copied once, when it is known to stay.
-    fn columns(&self, views: bool) -> Result<&Columns> {
-        if views && self.views.get().is_none() {
-            let _ = self.views.set(self.file.columns_of_views(&self.taken)?);
-        }
-        let columns = if views { self.views.get() } else { self.plain.as_ref() };
-        columns.ok_or_else(|| Error::bug("no columns to decode"))
-    }
-
     /// The rows `kept` of a piece, `None` where that is a whole row group.
     fn selection(&self, piece: &Piece, kept: &[Range<usize>]) -> Option<RowSelection> {
         let group_rows = self.file.row_groups()[piece.row_group].num_rows();
@@ -332,19 +632,6 @@ impl DataFile {
             at = begin + run.len();
         }
         Some(RowSelection::from(selectors))
-    }
-
-    /// The wanted columns of `rows` rows, out of what was decoded: of its live rows.
-    fn batch(&self, decoded: &[ArrayRef], live: Option<&Live>, rows: usize) -> Result<RecordBatch> {
-        let columns = self.wanted.columns.iter().zip(&self.sources).map(|(column, source)| {
-            source
-                .live_array(decoded, live, column.field.data_type(), rows)
-                .map_err(|e| self.file.error(format_args!("column {}: {e}", column.field.name())))
-        });
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        RecordBatch::try_new_with_options(Arc::clone(&self.wanted.schema), columns, &options)
-            .map_err(|e| self.file.error(e))
     }
 }
 
@@ -378,11 +665,27 @@ fn text_bytes(array: &ArrayRef) -> u64 {
 
 /// What the pieces of a row group that is cut have in common, by row group.
 fn shared_of(pieces: &[Piece]) -> HashMap<usize, Arc<GroupPages>> {
-    let mut cuts: HashMap<usize, Vec<usize>> = HashMap::new();
-    for piece in pieces.iter().filter(|piece| piece.rows.start > 0) {
-        cuts.entry(piece.row_group).or_default().push(piece.rows.start);
+    let groups = pieces.chunk_by(|one, next| one.row_group == next.row_group);
+    let cut = groups.filter(|pieces| pieces.len() > 1);
+    cut.map(|pieces| {
+        let cuts = pieces.iter().skip(1).map(|piece| piece.rows.start).collect();
+        (pieces[0].row_group, Arc::new(GroupPages::new(cuts)))
+    })
+    .collect()
+}
+
+/// `live` with those of its set bits alone that are set in `wanted`, which has one
+/// for each of them.
+fn within(live: &BooleanBuffer, wanted: &BooleanBuffer) -> BooleanBuffer {
+    let mut both = BooleanBufferBuilder::new(live.len());
+    let mut at = 0;
+    for (begin, end) in live.set_slices() {
+        both.append_n(begin - both.len(), false);
+        both.append_buffer(&wanted.slice(at, end - begin));
+        at += end - begin;
     }
-    cuts.into_iter().map(|(group, cuts)| (group, Arc::new(GroupPages::new(cuts)))).collect()
+    both.append_n(live.len() - both.len(), false);
+    both.finish()
 }
 
 /// The runs of rows to decode: all but long runs of dead ones.
@@ -461,6 +764,7 @@ mod tests {
             DataFile::new(
                 ParquetFile::open(&storage, "f").unwrap(),
                 &Arc::new(wanted),
+                None,
                 &Memory::default(),
             )
         }
@@ -472,7 +776,7 @@ mod tests {
             let file = self.open(wanted)?;
             let mut batches = Vec::new();
             for piece in file.pieces() {
-                batches.extend(file.read(&piece, None, 1000)?);
+                batches.extend(file.read(piece, None, 1000)?.batches);
             }
             assert!(batches.iter().all(|batch| batch.schema() == schema));
             Ok(concat_batches(&schema, &batches).unwrap())
@@ -636,7 +940,7 @@ mod tests {
                 .and_extra("_row_id", &DataType::Long)
         };
         let file = file.open(wanted(ColumnMappingMode::None)).unwrap();
-        let read = file.read(&file.pieces()[0], None, 10).unwrap();
+        let read = file.read(&file.pieces()[0], None, 10).unwrap().batches;
         assert_eq!(texts(read[0].column(1)), ["null", "null"]);
         assert_eq!(texts(read[0].column(2)), ["7", "null"]);
     }
@@ -696,7 +1000,7 @@ mod tests {
             let before = file.storage.bytes_read();
             let piece = &opened.pieces()[0];
             let rows = |live: Option<&BooleanBuffer>| {
-                let batches = opened.read(piece, live, 1000).unwrap();
+                let batches = opened.read(piece, live, 1000).unwrap().batches;
                 batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>()
             };
             assert_eq!(rows(None), [1000, 1000, 500]);
@@ -788,7 +1092,7 @@ mod tests {
                 for piece in file.pieces() {
                     let live = BooleanBuffer::collect_bool(piece.rows.len(), |i| mask(first + i));
                     first += live.len();
-                    read.extend(file.read(&piece, Some(&live), batch_rows).unwrap());
+                    read.extend(file.read(piece, Some(&live), batch_rows).unwrap().batches);
                 }
                 assert!(read.iter().all(|b| (1..=batch_rows).contains(&b.num_rows())));
                 let all = BooleanArray::from_iter((0..rows).map(|i| Some(mask(i))));
@@ -812,7 +1116,7 @@ mod tests {
             let wanted = Wanted::new(&fields, ColumnMappingMode::None).unwrap();
             let schema = Arc::clone(wanted.schema());
             let mut file = file.open(wanted).unwrap();
-            let leaves: Vec<usize> = file.taken.iter().map(|(leaf, _)| *leaf).collect();
+            let leaves: Vec<usize> = file.picked.leaves().collect();
             file.file = file
                 .file
                 .with_offset_index(&[0], &leaves, |_, _, read| {
@@ -823,21 +1127,21 @@ mod tests {
             for count in [1, 2, 7] {
                 let pieces = match indexed {
                     true => file.file.cut(0, &leaves, 1 << 20, count),
-                    false => file.pieces().remove(0).in_parts(count),
+                    false => file.pieces()[0].clone().in_parts(count),
                 };
                 assert_eq!(pieces.len(), count as usize);
                 // In any order, for workers are; what pieces share makes no difference.
                 let order = [|i, _| i, |i, n| n - 1 - i, |i, n| (i * 3 + 2) % n];
                 for order in order {
-                    file.shared = shared_of(&pieces);
+                    file.picked.shared = shared_of(&pieces);
                     let mut read: Vec<_> = (0..pieces.len())
                         .map(|i| order(i, pieces.len()))
-                        .map(|i| (i, file.read(&pieces[i], None, 700).unwrap()))
+                        .map(|i| (i, file.read(&pieces[i], None, 700).unwrap().batches))
                         .collect();
                     read.sort_by_key(|(i, _)| *i);
                     let read: Vec<RecordBatch> = read.into_iter().flat_map(|(_, b)| b).collect();
                     assert_eq!(concat_batches(&schema, &read).unwrap(), whole);
-                    assert!(file.shared.values().all(|shared| shared.is_empty()));
+                    assert!(file.picked.shared.values().all(|shared| shared.is_empty()));
                 }
             }
         }
@@ -851,7 +1155,7 @@ mod tests {
         let opened = file.open(wanted.unwrap()).unwrap();
         let read = |live: BooleanBuffer| {
             let before = file.storage.bytes_read();
-            let read = opened.read(&opened.pieces()[0], Some(&live), 8192).unwrap();
+            let read = opened.read(&opened.pieces()[0], Some(&live), 8192).unwrap().batches;
             (read, file.storage.bytes_read() - before)
         };
         let (batches, bytes) = read(BooleanBuffer::collect_bool(20_000, |i| i == 12_345));
@@ -1138,7 +1442,7 @@ mod tests {
                 assert!(error.message().starts_with("f: "), "{error}");
             }
             let live = BooleanBuffer::from_iter([true, false]);
-            let read = file.read(&file.pieces()[0], Some(&live), 10).unwrap();
+            let read = file.read(&file.pieces()[0], Some(&live), 10).unwrap().batches;
             assert_eq!(texts(read[0].column(0)), ["fine"]);
         }
         raw(("binary", "(BSON)"), Bytes(&[b"x"])).error(field("a", DataType::String));
@@ -1237,7 +1541,7 @@ mod tests {
         let wanted = Wanted::new(&[field("v", DataType::Variant)], ColumnMappingMode::None);
         let file = file.open(wanted.unwrap()).unwrap();
         let live = BooleanBuffer::from_iter([false, true, true]);
-        let read = file.read(&file.pieces()[0], Some(&live), 10).unwrap();
+        let read = file.read(&file.pieces()[0], Some(&live), 10).unwrap().batches;
         // A short text of one byte.
         let expected = ["{metadata: 010000, value: 0562}", "{metadata: 010000, value: 04}"];
         assert_eq!(texts(read[0].column(0)), expected);
@@ -1409,7 +1713,7 @@ mod tests {
                 match file.read(&file.pieces()[0], live, 8192) {
                     Ok(read) => {
                         assert!(!is_cut);
-                        let last = read.last().unwrap();
+                        let last = read.batches.last().unwrap();
                         assert_eq!(texts(last.column(0)).last().unwrap(), "[15999]");
                     }
                     Err(e) => {
@@ -1429,7 +1733,7 @@ mod tests {
             for off in [0, 1] {
                 let wanted = Wanted::new(columns, ColumnMappingMode::None).unwrap();
                 let mut file = written.open(wanted).unwrap();
-                let leaves: Vec<usize> = file.taken.iter().map(|(leaf, _)| *leaf).collect();
+                let leaves: Vec<usize> = file.picked.leaves().collect();
                 let shifted = file.file.with_offset_index(&[0], &leaves, |_, _, read| {
                     let mut index = OffsetIndexBuilder::new();
                     let read = read.unwrap();
@@ -1482,12 +1786,16 @@ mod tests {
             let storage: Arc<dyn Storage> = Arc::clone(&file.storage) as _;
             let read = || {
                 let wanted = Arc::new(Wanted::new(&fields, ColumnMappingMode::None)?);
-                let file =
-                    DataFile::new(ParquetFile::open(&storage, "f")?, &wanted, &Memory::default())?;
+                let file = DataFile::new(
+                    ParquetFile::open(&storage, "f")?,
+                    &wanted,
+                    None,
+                    &Memory::default(),
+                )?;
                 let live = BooleanBuffer::collect_bool(300, |i| i % 3 > 0);
                 for piece in file.pieces() {
                     let live = Some(&live).filter(|live| live.len() == piece.rows.len());
-                    file.read(&piece, live, 100)?;
+                    file.read(piece, live, 100)?;
                 }
                 Ok::<_, Error>(())
             };

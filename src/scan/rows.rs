@@ -22,12 +22,12 @@ use arrow::datatypes::{Int64Type, SchemaRef};
 use crossbeam_channel::Select;
 
 use super::columns::Rows;
-use super::data_file::{BATCH_ROWS_MAX, DataFile};
+use super::data_file::{BATCH_ROWS_MAX, DataFile, FileFilter, Filtered, RowFilter};
 use super::deletion_vector::{self, DeletedRows, Descriptor, Vector};
 use super::place::{Place, outside_root, place_of, shown};
 use super::row_columns::{CHANGE_TYPE, ChangeColumn, Column, MetadataColumn, RowColumns};
 use super::stream::{Counts, Units};
-use super::{BATCH_ROWS, BatchStream, Scan};
+use super::{BATCH_ROWS, BatchStream, Filter, Scan};
 use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::parquet_file::{ParquetFile, Piece};
@@ -78,21 +78,29 @@ impl Scan {
     /// outside the table's root without
     /// [`reads_outside_root`](Self::reads_outside_root); each names the file.
     pub fn rows(&self) -> Result<BatchStream> {
-        self.refuse_filter("a stream of rows")?;
         let snapshot = &self.snapshot;
         let columns = Arc::new(RowColumns::of_table(snapshot, self.columns.as_deref())?);
-        let names = Some(listing_columns(&columns));
+        let filter = self.row_filter()?;
+        let names = Some(listing_columns(&columns, filter.as_deref()));
         let listing = Scan { columns: names, batch_rows: BATCH_ROWS, ..self.clone() };
         let projection = listing.resolve(Rows::Files)?;
         let (cancel, counts, listing) = listing.listing(projection)?;
         let files = Files { listing, batch: None, root: counts.storage.root().to_owned() };
-        self.rows_of(columns, cancel, counts, files)
+        self.rows_of(columns, filter, cancel, counts, files)
     }
 
-    /// Starts the stream of the rows of `files`.
+    /// What the filter asks of rows, if there is one.
+    pub(super) fn row_filter(&self) -> Result<Option<Arc<RowFilter>>> {
+        let Some(Filter { question, .. }) = &self.filter else { return Ok(None) };
+        let (schema, mode) = (self.snapshot.schema(), self.snapshot.column_mapping());
+        RowFilter::new(question, schema, mode, self.whole_files).map(|filter| Some(filter.into()))
+    }
+
+    /// Starts the stream of the rows of `files`, those that `filter` wants.
     pub(super) fn rows_of(
         &self,
         columns: Arc<RowColumns>,
+        filter: Option<Arc<RowFilter>>,
         cancel: Cancel,
         counts: Arc<Counts>,
         files: impl Source<Item = Result<Planned<Job>>> + 'static,
@@ -104,8 +112,10 @@ impl Scan {
         let opener = Opener {
             storage,
             outside: self.outside_storage()?,
+            filter: filter.map(|filter| Filters::new(&columns, &filter)).transpose()?,
             columns: Arc::clone(&columns),
             memory: self.snapshot.engine().memory().clone(),
+            counts: Arc::clone(&counts),
             batch_rows,
         };
         let engine = self.snapshot.engine();
@@ -204,10 +214,10 @@ impl Scan {
 }
 
 /// The columns of the listing that rows with these columns need.
-pub(super) fn listing_columns(columns: &RowColumns) -> Vec<String> {
+pub(super) fn listing_columns(columns: &RowColumns, filter: Option<&RowFilter>) -> Vec<String> {
     let mut names = vec!["path", "modification_time", "deletion_vector"];
     let is = |wanted| move |column| matches!(column, Column::Metadata { column, .. } if column == wanted);
-    if columns.has(|column| matches!(column, Column::Partition(_))) {
+    if wants_partition(columns, filter) {
         names.push("partition");
     }
     if columns.has(is(MetadataColumn::RowId)) {
@@ -217,6 +227,12 @@ pub(super) fn listing_columns(columns: &RowColumns) -> Vec<String> {
         names.push("default_row_commit_version");
     }
     names.into_iter().map(str::to_owned).collect()
+}
+
+/// Whether the values of partition columns are wanted, or asked for.
+pub(super) fn wants_partition(columns: &RowColumns, filter: Option<&RowFilter>) -> bool {
+    columns.has(|column| matches!(column, Column::Partition(_)))
+        || filter.is_some_and(RowFilter::asks_partition)
 }
 
 /// A batch of the listing, or of other actions that speak of files.
@@ -358,14 +374,50 @@ struct Opener {
     /// The local file system as a whole, where it may be read.
     outside: Option<Arc<dyn Storage>>,
     columns: Arc<RowColumns>,
+    filter: Option<Filters>,
     memory: Memory,
+    counts: Arc<Counts>,
     batch_rows: usize,
+}
+
+/// A filter, beside the wanted columns of each kind of file.
+struct Filters {
+    filter: Arc<RowFilter>,
+    of_rows: Arc<Filtered>,
+    of_changes: Arc<Filtered>,
+}
+
+impl Filters {
+    fn new(columns: &RowColumns, filter: &Arc<RowFilter>) -> Result<Filters> {
+        let of_rows = Arc::new(Filtered::new(columns.wanted(false)?, filter));
+        let of_changes = match columns.wanted(true) {
+            Ok(wanted) => Arc::new(Filtered::new(wanted, filter)),
+            // There are no such files.
+            Err(_) => Arc::clone(&of_rows),
+        };
+        Ok(Filters { filter: Arc::clone(filter), of_rows, of_changes })
+    }
+
+    /// What is asked of a file with these partition values; `None` where none of its
+    /// rows is wanted.
+    fn of_file(
+        &self,
+        partition: Option<&StructArray>,
+        row: usize,
+        is_change_file: bool,
+    ) -> Result<Option<FileFilter<'_>>> {
+        let value = |column: usize| Some(partition?.columns().get(column)?.slice(row, 1));
+        let filtered = if is_change_file { &self.of_changes } else { &self.of_rows };
+        let question = self.filter.of_file(value)?;
+        Ok(question.map(|question| FileFilter { filtered, question }))
+    }
 }
 
 /// A data file, ready to be decoded.
 struct OpenFile {
     data: DataFile,
     wanted: WantedRows,
+    counts: Arc<Counts>,
     /// Of each column that is the same in all rows, as many of them as a batch can
     /// have.
     constants: Vec<Option<ArrayRef>>,
@@ -379,6 +431,14 @@ impl Opener {
         let (listed, row) = (&job.listed, job.row);
         let path = listed.paths.value(row);
         let place = place_of(self.storage.root(), path)?;
+        let is_change_file = job.change.is_some_and(|change| change.change_type.is_none());
+        let partition = listed.partition.as_ref();
+        let filter = self.filter.as_ref();
+        let filter = filter.map(|filter| filter.of_file(partition, row, is_change_file));
+        let filter = match filter.transpose()? {
+            Some(None) => return Ok(None),
+            filter => filter.flatten(),
+        };
         // Before the file is: two vectors may say that there is nothing to read of it.
         let (only, without) = (self.load(job.only.as_ref())?, self.load(job.without.as_ref())?);
         let wanted = WantedRows::between(only.as_ref(), without.as_ref());
@@ -392,9 +452,10 @@ impl Opener {
         for vector in [&only, &without].into_iter().flatten() {
             vector.check_rows(rows).map_err(|e| e.at(&place))?;
         }
-        let is_change_file = job.change.is_some_and(|change| change.change_type.is_none());
-        let data = DataFile::new(file, self.columns.wanted(is_change_file)?, &self.memory);
+        let wanted_columns = self.columns.wanted(is_change_file)?;
+        let data = DataFile::new(file, wanted_columns, filter, &self.memory);
         let data = data.map_err(Error::of_listed_file)?;
+        self.counts.skipped.add(data.skipped());
         let number = |values: &Option<Int64Array>| {
             values.as_ref().filter(|values| values.is_valid(row)).map(|values| values.value(row))
         };
@@ -403,7 +464,6 @@ impl Opener {
             let of_one = match *column {
                 Column::Data(_) => return Ok(None),
                 Column::Partition(at) => {
-                    let partition = listed.partition.as_ref();
                     let missing = || Error::bug("the listing has no partition values");
                     Arc::clone(partition.ok_or_else(missing)?.column(at))
                 }
@@ -423,6 +483,7 @@ impl Opener {
             constants: constants.collect::<Result<_>>()?,
             data,
             wanted,
+            counts: Arc::clone(&self.counts),
             base_row_id: number(&listed.base_row_ids),
             commit_version: number(&listed.commit_versions),
         })))
@@ -504,14 +565,18 @@ impl OpenFile {
     ) -> Result<Vec<RecordBatch>> {
         let rows = unit.rows();
         let live = self.wanted.mask(rows.clone());
-        let data = self.data.read(&unit.piece, live.as_ref(), batch_rows);
-        let data = data.map_err(Error::of_listed_file)?;
+        let read = self.data.read(&unit.piece, live.as_ref(), batch_rows);
+        let read = read.map_err(Error::of_listed_file)?;
+        self.counts.skipped.add_filtered(read.filtered, read.is_last_of_empty_group);
+        if read.batches.is_empty() {
+            return Ok(Vec::new());
+        }
         let wants_index = columns.has(|column| {
             let is_index =
                 |column| matches!(column, MetadataColumn::RowIndex | MetadataColumn::RowId);
             matches!(column, Column::Metadata { column, .. } if is_index(column))
         });
-        let indexes = wants_index.then(|| row_indexes(rows, live.as_ref()));
+        let indexes = wants_index.then(|| row_indexes(rows, read.live.as_ref()));
         let mut at = 0;
         let batch = |data: RecordBatch| {
             let rows = data.num_rows();
@@ -537,7 +602,7 @@ impl OpenFile {
             RecordBatch::try_new_with_options(Arc::clone(&columns.schema), arrays, &options)
                 .map_err(|e| self.data.file().error(e))
         };
-        data.into_iter().map(batch).collect()
+        read.batches.into_iter().map(batch).collect()
     }
 
     /// What a change data file says that its rows are ("Change Data Files").
@@ -657,11 +722,17 @@ impl Pieces {
             }
             let mut unit =
                 Unit { file: Arc::clone(file), piece: piece.clone(), group_start: *group_start };
-            let wanted = file.wanted.count(unit.rows());
+            let in_file = |run: &Range<usize>| {
+                let of_group = |row: usize| *group_start + row as u64;
+                file.wanted.count(of_group(run.start)..of_group(run.end))
+            };
+            let wanted: u64 = file.data.kept_rows(&piece).iter().map(in_file).sum();
             if wanted == 0 {
                 continue;
             }
-            if let Some(left) = &mut self.rows_left {
+            // How many rows a filter leaves of a piece shows when they are decoded.
+            let is_filtered = file.data.is_filtered(&piece);
+            if let Some(left) = self.rows_left.as_mut().filter(|_| !is_filtered) {
                 let all = piece.rows.len();
                 let others = (all as u64).saturating_sub(wanted);
                 let enough = usize::try_from(left.saturating_add(others)).unwrap_or(usize::MAX);
@@ -695,7 +766,7 @@ impl Source for Pieces {
             match self.opened.next_until(deadline) {
                 Poll::Ready(Some(Ok(None))) => {}
                 Poll::Ready(Some(Ok(Some(file)))) => {
-                    let pieces = file.data.pieces().into_iter();
+                    let pieces = file.data.pieces().to_vec().into_iter();
                     self.at = Some(AtFile { file, pieces, row_group: 0, group_start: 0 });
                 }
                 Poll::Ready(Some(Err(e))) => return Poll::Ready(Some(Err(e))),

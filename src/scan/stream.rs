@@ -10,6 +10,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use crossbeam_channel::Select;
 
+use super::data_file::Skipped;
 use crate::delta_log::skipping::{Tally, Verdict};
 use crate::error::{Error, Result};
 use crate::memory::{ClearsAtEnd, Memory};
@@ -93,6 +94,24 @@ pub(super) struct SkippedCounts {
     pub(super) pages_skipped: AtomicU64,
     pub(super) rows_skipped: AtomicU64,
     pub(super) rows_filtered: AtomicU64,
+}
+
+impl SkippedCounts {
+    /// What was left out of a file when it was opened.
+    pub(super) fn add(&self, skipped: Skipped) {
+        let add = |counter: &AtomicU64, more| counter.fetch_add(more, Ordering::Relaxed);
+        add(&self.row_groups, skipped.row_groups);
+        add(&self.row_groups_skipped, skipped.row_groups_skipped);
+        add(&self.pages_skipped, skipped.pages_skipped);
+        add(&self.rows_skipped, skipped.rows_skipped);
+    }
+
+    /// Rows that were left out when the columns of the filter were decoded, and
+    /// whether they were the last of a row group of which none is left.
+    pub(super) fn add_filtered(&self, rows: u64, is_last_of_group: bool) {
+        self.rows_filtered.fetch_add(rows, Ordering::Relaxed);
+        self.row_groups_skipped.fetch_add(u64::from(is_last_of_group), Ordering::Relaxed);
+    }
 }
 
 impl BatchStream {

@@ -22,7 +22,7 @@ use parquet_variant_compute::{VariantArray, unshred_variant};
 use crate::utf8_array::utf8_array;
 
 /// The array, or what is wrong with a value.
-type Converted = Result<ArrayRef, String>;
+pub(super) type Converted = Result<ArrayRef, String>;
 
 const MICROS_A_DAY: i64 = 86_400_000_000;
 /// The Julian day that 1 January 1970 begins in, as INT96 counts days.
@@ -34,6 +34,16 @@ pub(super) enum Source {
     Absent,
     /// The decoded column of this number.
     Column(usize, Convert),
+}
+
+/// Where in a file a wanted column, or a field within one, is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    Absent,
+    /// In the leaf column of this number.
+    Leaf(usize),
+    /// In several, or in one that does not tell its values.
+    Somewhere,
 }
 
 /// Which of some decoded rows are live.
@@ -79,7 +89,7 @@ impl Source {
             (Source::Column(i, convert), Some(live)) => {
                 let array = decoded.get(*i).ok_or("the column was not decoded")?;
                 match convert {
-                    Convert::Leaf(to) if *array.data_type() == DataType::BinaryView => {
+                    Convert::Leaf(to, _) if *array.data_type() == DataType::BinaryView => {
                         of_views(array.as_binary_view(), Some(live), to)
                     }
                     _ => convert.apply(&live.of(array)?),
@@ -107,6 +117,19 @@ impl Source {
         }
     }
 
+    /// What the file has of the field at `path`: of each struct on the way, which of
+    /// its wanted fields comes next.
+    pub(super) fn at(&self, path: &[usize]) -> At {
+        match (self, path.split_first()) {
+            (Source::Absent, _) => At::Absent,
+            (Source::Column(_, Convert::Leaf(_, leaf)), None) => At::Leaf(*leaf),
+            (Source::Column(_, Convert::Struct(_, sources)), Some((&next, rest))) => {
+                sources.get(next).map_or(At::Somewhere, |source| source.at(rest))
+            }
+            _ => At::Somewhere,
+        }
+    }
+
     pub(super) fn renumber(&mut self, new: impl FnOnce(usize) -> usize) {
         if let Source::Column(i, _) = self {
             *i = new(*i);
@@ -118,7 +141,8 @@ impl Source {
 pub(super) enum Convert {
     /// As many nulls.
     Nulls(DataType),
-    Leaf(DataType),
+    /// With the number of the leaf column in the file.
+    Leaf(DataType, usize),
     Struct(Fields, Vec<Source>),
     List(FieldRef, Box<Convert>),
     /// The entries, the keys and the values.
@@ -132,7 +156,7 @@ impl Convert {
         let unlike = || format!("decoded as {}", array.data_type());
         match self {
             Convert::Nulls(to) => Ok(new_null_array(to, array.len())),
-            Convert::Leaf(to) => leaf(array, to),
+            Convert::Leaf(to, _) => leaf(array, to),
             Convert::Struct(fields, sources) => {
                 let array = array.as_struct_opt().ok_or_else(unlike)?;
                 let children = sources.iter().zip(fields).map(|(source, field)| {
@@ -174,7 +198,8 @@ impl Convert {
     }
 }
 
-fn leaf(array: &ArrayRef, to: &DataType) -> Converted {
+/// The values of a leaf column as those of the table's type `to`.
+pub(super) fn leaf(array: &ArrayRef, to: &DataType) -> Converted {
     use DataType::*;
     let converted: ArrayRef = match (array.data_type(), to) {
         (from, to) if from == to => Arc::clone(array),

@@ -15,6 +15,7 @@ use crate::schema::{
 };
 
 /// A wanted column, or a field within one.
+#[derive(Clone, PartialEq)]
 pub(super) struct Column {
     key: Key,
     kind: Kind,
@@ -23,12 +24,14 @@ pub(super) struct Column {
 }
 
 /// What a column is found by.
+#[derive(Clone, PartialEq)]
 enum Key {
     Name(String),
     Id(i64),
 }
 
 /// A wanted type, as far as it has columns of its own.
+#[derive(Clone, PartialEq)]
 enum Kind {
     Leaf(DataType),
     /// A column of "Variant Data Type": two of bytes.
@@ -194,7 +197,7 @@ impl<'a> Resolver<'a> {
                 if let Some(take) = self.take(data_type, found, first_leaf)? {
                     self.taken.push((first_leaf, take));
                 }
-                Convert::Leaf(to.clone())
+                Convert::Leaf(to.clone(), first_leaf)
             }
             (Kind::Struct(columns), ArrowType::Struct(to), ArrowType::Struct(found)) => {
                 let before = self.taken.len();
@@ -317,7 +320,7 @@ impl<'a> Resolver<'a> {
             match at.filter(|&i| *found[i].data_type() == ArrowType::Binary) {
                 Some(i) => {
                     self.taken.push((begins[i], Take::Bytes));
-                    sources.push(Source::Column(i, Convert::Leaf(ArrowType::Binary)));
+                    sources.push(Source::Column(i, Convert::Leaf(ArrowType::Binary, begins[i])));
                 }
                 None => {
                     let found = ArrowType::Struct(found.clone()).to_string();
