@@ -14,7 +14,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type};
 
 use super::outcomes::{Outcomes, float_key};
-use super::{Comparison, Literal, Name, Node, Operand, Predicate, Value, path_text};
+use super::{Comparison, Literal, Name, Node, Operand, Predicate, Value, path_text, shown};
 use crate::error::{Error, Result, escaped};
 use crate::partition_value::PartitionColumn;
 use crate::schema::{ColumnMappingMode, DataType, StructType, column_path};
@@ -159,8 +159,8 @@ impl Binder<'_> {
             Name::Text(text) => column_path(text).map_err(|e| operand.at.invalid(e.message()))?,
         };
         let lacks = |below: &[String]| {
-            let what = format!("no column {} in the table", path_text(below));
-            Err(operand.at.invalid(what))
+            let below = escaped(&path_text(below));
+            Err(operand.at.invalid(format!("no column {below} in the table{}", operand.at.hint())))
         };
         let (mut path, mut physical) = (Vec::new(), Vec::new());
         let schema = self.schema;
@@ -170,7 +170,7 @@ impl Binder<'_> {
             let Some(field) = within.and_then(|schema| schema.field(part)) else {
                 return match data_type {
                     Some(DataType::Array(_) | DataType::Map(_)) => Err(operand.at.invalid(
-                        format!("{}: what is in lists and maps is not compared", path_text(&parts)),
+                        format!("{}: what is in lists and maps is not compared", shown(operand)),
                     )),
                     _ => lacks(&parts[..=i]),
                 };
@@ -198,7 +198,7 @@ impl Binder<'_> {
         {
             return Err(operand.at.invalid(format!(
                 "{} is of type {}: only a timestamp is cast to its date",
-                path_text(&column.path),
+                escaped(&path_text(&column.path)),
                 column.data_type
             )));
         }
@@ -323,7 +323,8 @@ impl Binder<'_> {
             DataType::String if !operand.as_date => {}
             _ => {
                 return Err(operand.at.invalid(format!(
-                    "{operand} is of type {}: only text is compared by LIKE",
+                    "{} is of type {}: only text is compared by LIKE",
+                    shown(operand),
                     asked.data_type
                 )));
             }
@@ -376,8 +377,9 @@ impl Binder<'_> {
         let data_type = if operand.as_date { &day } else { &asked.data_type };
         fit(&literal.value, data_type).ok_or_else(|| {
             literal.at.invalid(format!(
-                "{} is no value of type {data_type}, which {operand} has",
-                literal.value
+                "{} is no value of type {data_type}, which {} has",
+                shown(&literal.value),
+                shown(operand)
             ))
         })
     }
@@ -404,7 +406,7 @@ fn before(column: usize, micros: i128) -> Bound {
 }
 
 /// Where a literal lies among the values of a type.
-enum Fit {
+pub(super) enum Fit {
     Null,
     /// It is this one.
     Exact(Keys),
@@ -540,7 +542,7 @@ fn whole(value: &Value, lowest: i64, highest: i64) -> Option<Fit> {
 
 /// A number among the multiples of 10^-`scale` from `lowest` to `highest`, both
 /// given unscaled.
-fn scaled(value: &Value, scale: i32, lowest: i128, highest: i128) -> Option<Fit> {
+pub(super) fn scaled(value: &Value, scale: i32, lowest: i128, highest: i128) -> Option<Fit> {
     // A NaN is greater than any number.
     let (unscaled, exponent) = match value {
         Value::Long(number) => (i128::from(*number), 0),

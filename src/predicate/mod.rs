@@ -13,15 +13,15 @@
 
 mod bind;
 mod outcomes;
+mod sql;
 
 use std::fmt;
-
-use arrow::temporal_conversions::{date32_to_datetime, timestamp_us_to_datetime};
 
 pub(crate) use bind::{AskedColumn, Question};
 pub(crate) use outcomes::{Asked, Bounds, Key, Outcomes, float_of_key};
 
 use crate::error::{Error, escaped};
+use crate::schema::column_path;
 
 /// A predicate that nests deeper is refused: what walks it uses the stack.
 const DEPTH_MAX: usize = 256;
@@ -93,7 +93,7 @@ pub struct Operand {
     at: Place,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 enum Name {
     /// As [`Scan::columns`](crate::Scan::columns) has it: a name, or a path.
     Text(String),
@@ -101,10 +101,37 @@ enum Name {
     Parts(Vec<String>),
 }
 
-/// Where in the text of a predicate something stands: a line and a column of it,
-/// from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place(Option<(u64, u64)>);
+impl Name {
+    /// The names on the way, as far as can be told without a table.
+    fn parts(&self) -> Vec<String> {
+        match self {
+            Name::Text(text) => column_path(text).unwrap_or_else(|_| vec![text.clone()]),
+            Name::Parts(parts) => parts.clone(),
+        }
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+/// Where in the text of a predicate something stands.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    /// A line and a column of it, from 1; none where there is no text.
+    at: Option<(u64, u64)>,
+    /// Between double quotes, where some write text.
+    in_double_quotes: bool,
+}
+
+/// Predicates that say the same are equal, wherever they say it.
+impl PartialEq for Place {
+    fn eq(&self, _: &Place) -> bool {
+        true
+    }
+}
 
 #[derive(Debug, Clone, PartialEq)]
 struct Literal {
@@ -186,7 +213,7 @@ values! {
 /// between them, in backticks where a name has a dot; fields within lists and
 /// maps are not compared.
 pub fn column(path: impl Into<String>) -> Operand {
-    Operand { name: Name::Text(path.into()), as_date: false, at: Place(None) }
+    Operand { name: Name::Text(path.into()), as_date: false, at: Place::default() }
 }
 
 impl Operand {
@@ -198,7 +225,7 @@ impl Operand {
 
     /// The column compared with `value`.
     pub fn compare(self, comparison: Comparison, value: impl Into<Value>) -> Predicate {
-        let value = Literal { value: value.into(), at: Place(None) };
+        let value = Literal { value: value.into(), at: Place::default() };
         Predicate::leaf(Node::Compare(self, comparison, value))
     }
 
@@ -240,7 +267,7 @@ impl Operand {
     /// `column IN (values)`. With a null among them it is null where it is not
     /// true, as in SQL; without any value it is false.
     pub fn is_in<V: Into<Value>>(self, values: impl IntoIterator<Item = V>) -> Predicate {
-        let literal = |value: V| Literal { value: value.into(), at: Place(None) };
+        let literal = |value: V| Literal { value: value.into(), at: Place::default() };
         Predicate::leaf(Node::In(self, values.into_iter().map(literal).collect()))
     }
 
@@ -258,7 +285,7 @@ impl Operand {
     /// character, and behind a backslash both for themselves. What comes before
     /// the first of them is used to skip files.
     pub fn like(self, pattern: impl Into<String>) -> Predicate {
-        let pattern = Pattern { text: pattern.into(), escape: Some('\\'), at: Place(None) };
+        let pattern = Pattern { text: pattern.into(), escape: Some('\\'), at: Place::default() };
         Predicate::leaf(Node::Like(self, pattern))
     }
 
@@ -350,9 +377,14 @@ impl Node {
 }
 
 impl Place {
+    /// What to say of a name that was not expected here.
+    fn hint(self) -> &'static str {
+        if self.in_double_quotes { " (text goes between single quotes)" } else { "" }
+    }
+
     /// An error of `what` is wrong here.
     fn invalid(self, what: impl fmt::Display) -> Error {
-        Error::invalid(match self.0 {
+        Error::invalid(match self.at {
             Some((1, column)) => format!("predicate, column {column}: {what}"),
             Some((line, column)) => format!("predicate, line {line}, column {column}: {what}"),
             None => format!("predicate: {what}"),
@@ -360,7 +392,7 @@ impl Place {
     }
 }
 
-/// As SQL has it.
+/// As SQL has it: [`Predicate::parse`] makes the same predicate of it.
 impl fmt::Display for Predicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.node.fmt(f)
@@ -435,10 +467,7 @@ impl fmt::Display for Operand {
         if self.as_date {
             f.write_str("CAST(")?;
         }
-        match &self.name {
-            Name::Text(text) => f.write_str(&escaped(text))?,
-            Name::Parts(parts) => f.write_str(&path_text(parts))?,
-        }
+        f.write_str(&path_text(&self.name.parts()))?;
         if self.as_date { f.write_str(" AS DATE)") } else { Ok(()) }
     }
 }
@@ -449,10 +478,11 @@ fn path_text(parts: &[String]) -> String {
         let mut chars = part.chars();
         chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
             && chars.all(|c| c.is_alphanumeric() || c == '_')
+            && !sql::is_reserved(part)
     };
     let quoted = |part: &String| match is_plain(part) {
         true => part.clone(),
-        false => format!("`{}`", escaped(part).replace('`', "``")),
+        false => format!("`{}`", part.replace('`', "``")),
     };
     parts.iter().map(quoted).collect::<Vec<_>>().join(".")
 }
@@ -462,7 +492,48 @@ struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}'", escaped(self.0).replace('\'', "''"))
+        write!(f, "'{}'", self.0.replace('\'', "''"))
+    }
+}
+
+/// What SQL has for `part`, in a message.
+fn shown(part: &impl fmt::Display) -> String {
+    escaped(&part.to_string())
+}
+
+/// A date in the proleptic Gregorian calendar.
+struct Day(i64);
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Years begin in March, so that the leap day ends them, and eras have 400.
+        let days = self.0 + 719_468;
+        let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year_of_era =
+            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = (month_from_march + 2) % 12 + 1;
+        let year = era * 400 + year_of_era + i64::from(month <= 2);
+        let sign = match year {
+            ..0 => "-",
+            0..=9999 => "",
+            _ => "+",
+        };
+        write!(f, "{sign}{:04}-{month:02}-{day:02}", year.abs())
+    }
+}
+
+/// A time of a day, in microseconds since 1970-01-01 00:00.
+struct Time(i64);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, micros) = (self.0.div_euclid(1_000_000), self.0.rem_euclid(1_000_000));
+        let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(f, "{} {hour:02}:{minute:02}:{second:02}.{micros:06}", Day(day))
     }
 }
 
@@ -475,7 +546,8 @@ impl fmt::Display for Value {
             Value::Long(number) => number.fmt(f),
             Value::Double(number) if number.is_finite() => write!(f, "{number:e}"),
             Value::Double(number) => write!(f, "DOUBLE '{number}'"),
-            Value::Decimal { unscaled, scale: 0 } => unscaled.fmt(f),
+            // With a point, or it would be a `Long`.
+            Value::Decimal { unscaled, scale: 0 } => write!(f, "{unscaled}."),
             Value::Decimal { unscaled, scale } => {
                 let digits = format!("{:0>1$}", unscaled.unsigned_abs(), usize::from(*scale) + 1);
                 let (whole, fraction) = digits.split_at(digits.len() - usize::from(*scale));
@@ -487,18 +559,9 @@ impl fmt::Display for Value {
                 bytes.iter().try_for_each(|byte| write!(f, "{byte:02X}"))?;
                 f.write_str("'")
             }
-            Value::Date(days) => match date32_to_datetime(*days) {
-                Some(date) => write!(f, "DATE '{}'", date.format("%Y-%m-%d")),
-                None => write!(f, "DATE '{days} days'"),
-            },
-            Value::Timestamp(micros) => match timestamp_us_to_datetime(*micros) {
-                Some(time) => write!(f, "TIMESTAMP '{}Z'", time.format("%Y-%m-%d %H:%M:%S%.6f")),
-                None => write!(f, "TIMESTAMP '{micros} us'"),
-            },
-            Value::TimestampNtz(micros) => match timestamp_us_to_datetime(*micros) {
-                Some(time) => write!(f, "TIMESTAMP_NTZ '{}'", time.format("%Y-%m-%d %H:%M:%S%.6f")),
-                None => write!(f, "TIMESTAMP_NTZ '{micros} us'"),
-            },
+            Value::Date(days) => write!(f, "DATE '{}'", Day((*days).into())),
+            Value::Timestamp(micros) => write!(f, "TIMESTAMP '{}Z'", Time(*micros)),
+            Value::TimestampNtz(micros) => write!(f, "TIMESTAMP_NTZ '{}'", Time(*micros)),
         }
     }
 }

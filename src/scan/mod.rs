@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escaped};
 use crate::predicate::{Predicate, Question};
 use crate::read_ahead::Window;
 use crate::replay;
@@ -230,6 +230,14 @@ impl Scan {
         Ok(self)
     }
 
+    /// [`filter`](Self::filter) by an SQL text, as [`Predicate::parse`] reads it.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn filter_sql(self, text: &str) -> Result<Self> {
+        self.filter(Predicate::parse(text)?)
+    }
+
     /// Gives all rows of the files that a [filter](Self::filter) keeps, for a host
     /// that filters them itself: row groups and pages that it rules out are left
     /// out, all that is decoded is given.
@@ -243,7 +251,8 @@ impl Scan {
         match &self.filter {
             None => Ok(()),
             Some(Filter { predicate, .. }) => Err(Error::unsupported(format!(
-                "{stream} cannot be filtered, and the scan has a filter: {predicate}"
+                "{stream} cannot be filtered, and the scan has a filter: {}",
+                escaped(&predicate.to_string())
             ))),
         }
     }
