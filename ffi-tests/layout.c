@@ -102,7 +102,19 @@ FIELD(engine_origin, compactions, 96);
 FIELD(engine_origin, files_read, 104);
 FIELD(engine_origin, bytes_read, 112);
 
-SIZE(engine_scan_options, 88);
+SIZE(engine_value_kind, 4);
+SIZE(engine_comparison, 4);
+
+SIZE(engine_value, 48);
+FIELD(engine_value, kind, 0);
+FIELD(engine_value, scale, 4);
+FIELD(engine_value, number, 8);
+FIELD(engine_value, high, 16);
+FIELD(engine_value, real, 24);
+FIELD(engine_value, data, 32);
+FIELD(engine_value, len, 40);
+
+SIZE(engine_scan_options, 104);
 FIELD(engine_scan_options, struct_size, 0);
 FIELD(engine_scan_options, columns, 8);
 FIELD(engine_scan_options, columns_len, 16);
@@ -114,8 +126,10 @@ FIELD(engine_scan_options, flags, 56);
 FIELD(engine_scan_options, action_kinds, 64);
 FIELD(engine_scan_options, action_kinds_len, 72);
 FIELD(engine_scan_options, row_limit, 80);
+FIELD(engine_scan_options, where, 88);
+FIELD(engine_scan_options, predicate, 96);
 
-SIZE(engine_progress, 72);
+SIZE(engine_progress, 168);
 FIELD(engine_progress, struct_size, 0);
 FIELD(engine_progress, units_planned, 8);
 FIELD(engine_progress, units_decoded, 16);
@@ -125,6 +139,18 @@ FIELD(engine_progress, batches_delivered, 40);
 FIELD(engine_progress, window_bytes_peak, 48);
 FIELD(engine_progress, window_bytes, 56);
 FIELD(engine_progress, partition_values_missing, 64);
+FIELD(engine_progress, files_kept, 72);
+FIELD(engine_progress, bytes_kept, 80);
+FIELD(engine_progress, files_pruned, 88);
+FIELD(engine_progress, bytes_pruned, 96);
+FIELD(engine_progress, files_skipped, 104);
+FIELD(engine_progress, bytes_skipped, 112);
+FIELD(engine_progress, checkpoint_rows_skipped, 120);
+FIELD(engine_progress, row_groups, 128);
+FIELD(engine_progress, row_groups_skipped, 136);
+FIELD(engine_progress, pages_skipped, 144);
+FIELD(engine_progress, rows_skipped, 152);
+FIELD(engine_progress, rows_filtered, 160);
 
 SIZE(struct ArrowSchema, 72);
 FIELD(struct ArrowSchema, release, 56);
@@ -170,6 +196,25 @@ STATIC_ASSERT(ENGINE_SCAN_LAST_ACTION_WINS == 1);
 STATIC_ASSERT(ENGINE_SCAN_DISAGREEMENTS_WARN == 2);
 STATIC_ASSERT(ENGINE_SCAN_UNORDERED == 4);
 STATIC_ASSERT(ENGINE_SCAN_READS_OUTSIDE_ROOT == 8);
+STATIC_ASSERT(ENGINE_SCAN_WHOLE_FILES == 16);
+STATIC_ASSERT(ENGINE_VALUE_KIND_NULL == 0);
+STATIC_ASSERT(ENGINE_VALUE_KIND_BOOLEAN == 1);
+STATIC_ASSERT(ENGINE_VALUE_KIND_LONG == 2);
+STATIC_ASSERT(ENGINE_VALUE_KIND_DOUBLE == 3);
+STATIC_ASSERT(ENGINE_VALUE_KIND_DECIMAL == 4);
+STATIC_ASSERT(ENGINE_VALUE_KIND_STRING == 5);
+STATIC_ASSERT(ENGINE_VALUE_KIND_BINARY == 6);
+STATIC_ASSERT(ENGINE_VALUE_KIND_DATE == 7);
+STATIC_ASSERT(ENGINE_VALUE_KIND_TIMESTAMP == 8);
+STATIC_ASSERT(ENGINE_VALUE_KIND_TIMESTAMP_NTZ == 9);
+STATIC_ASSERT(ENGINE_COMPARISON_EQUAL == 0);
+STATIC_ASSERT(ENGINE_COMPARISON_NOT_EQUAL == 1);
+STATIC_ASSERT(ENGINE_COMPARISON_LESS == 2);
+STATIC_ASSERT(ENGINE_COMPARISON_LESS_OR_EQUAL == 3);
+STATIC_ASSERT(ENGINE_COMPARISON_GREATER == 4);
+STATIC_ASSERT(ENGINE_COMPARISON_GREATER_OR_EQUAL == 5);
+STATIC_ASSERT(ENGINE_COMPARISON_DISTINCT == 6);
+STATIC_ASSERT(ENGINE_COMPARISON_NOT_DISTINCT == 7);
 
 int main(void) {
     return 0;

@@ -102,6 +102,39 @@ static void run(const std::string& table, std::size_t live_files) {
     check(status_of([&] { snapshot.scan({}).change_rows(0); }) == ENGINE_STATUS_UNSUPPORTED,
           "a table that records no changes of rows");
 
+    // Conditions on rows.
+    const Predicate wanted =
+        column("day") >= Value::date(19723) && (column("place.city").in({"Bonn", nullptr}) || !column("id").is_null());
+    check(wanted.text() ==
+              "day >= DATE '2024-01-01' AND (place.city IN ('Bonn', NULL) OR id IS NOT NULL)",
+          "predicate");
+    check(Predicate::parse(std::string(wanted.text())).text() == wanted.text(), "parse");
+    const Predicate values = Predicate::all_of({});
+    check(values.text() == "TRUE" && Predicate::any_of({}).text() == "FALSE", "none");
+    const Column v("v");
+    check((v == true).text() == "v = TRUE" && (v != 5).text() == "v <> 5", "values");
+    check((v < 0.5).text() == "v < 5e-1" && (v <= std::int64_t{1} << 40).text() == "v <= 1099511627776",
+          "numbers");
+    check((v > Value::decimal(-150, 2)).text() == "v > -1.50", "decimal");
+    check((v > Value::decimal(1, 0, 0)).text() == "v > 18446744073709551616.", "wide decimal");
+    check((v == Value::binary(std::string("\0a", 2))).text() == "v = X'0061'", "binary");
+    check((v == Value(std::string("a\0b", 3))).text() == std::string_view("v = 'a\0b'", 9), "text");
+    check((v == Value::timestamp(std::chrono::seconds(1))).text() ==
+              "v = TIMESTAMP '1970-01-01 00:00:01.000000Z'",
+          "timestamp");
+    check((v == Value::timestamp_ntz(std::chrono::seconds(0))).text() ==
+              "v = TIMESTAMP_NTZ '1970-01-01 00:00:00.000000'",
+          "wall clock");
+    check((v.day() < Value::date(0)).text() == "CAST(v AS DATE) < DATE '1970-01-01'", "day");
+    check(v.day().in({Value::date(0), Value::date(1)}).text() ==
+              "CAST(v AS DATE) = DATE '1970-01-01' OR CAST(v AS DATE) = DATE '1970-01-02'",
+          "days");
+    check(v.like("a%").text() == "v LIKE 'a%'", "like");
+    check(status_of([&] { Predicate::parse("day ="); }) == ENGINE_STATUS_INVALID_ARGUMENT, "bad SQL");
+    ScanOptions none;
+    none.where = "colour = 'red'";
+    check(status_of([&] { snapshot.scan(none); }) == ENGINE_STATUS_INVALID_ARGUMENT, "no such column");
+
     // A batch can be moved out of the loop, and outlives everything.
     std::vector<Batch> kept;
     {

@@ -42,8 +42,8 @@
  * stream failed.
  *
  * Threads. Every function may be called from any thread. An engine, a
- * snapshot and a scan may be used by several at once; so may a stream for what
- * takes a const engine_stream. Of two threads that ask one stream for a batch
+ * snapshot, a predicate and a scan may be used by several at once; so may a
+ * stream for what takes a const engine_stream. Of two threads that ask one stream for a batch
  * at the same time, the second gets ENGINE_STATUS_MISUSE. A handle must not be
  * used by one thread while another frees it; engine_stream_free says where
  * that is allowed.
@@ -53,8 +53,8 @@
  * wrong _free. A handle that was freed is a dangling pointer, as everywhere
  * in C.
  *
- * Strings. Those you give are NUL-terminated UTF-8 of at most 64 KiB, and are
- * copied. Those you get (engine_str) belong to the handle you asked, as does
+ * Strings. Those you give are NUL-terminated UTF-8 of at most 64 KiB (SQL: 1 MiB),
+ * and are copied. Those you get (engine_str) belong to the handle you asked, as does
  * all else that a pointer in a struct you get points to.
  *
  * Structs that can grow begin with size_t struct_size: set it to the sizeof of
@@ -176,6 +176,13 @@
  may read. Without it they are ENGINE_STATUS_UNSUPPORTED.
  */
 #define ENGINE_SCAN_READS_OUTSIDE_ROOT 8
+
+/*
+ A flag of engine_scan_options: engine_scan_rows and engine_scan_change_rows give all
+ rows of what they have to decode, for a host that filters them itself: files, row
+ groups and pages without a wanted row are left out, as far as that is known.
+ */
+#define ENGINE_SCAN_WHOLE_FILES 16
 
 /*
  How a call ended, sorted by who must act. Zero is success.
@@ -307,10 +314,103 @@ typedef enum engine_source_kind {
 } engine_source_kind;
 
 /*
+ The kinds of an engine_value.
+ */
+typedef enum engine_value_kind {
+    /*
+     SQL's null.
+     */
+    ENGINE_VALUE_KIND_NULL = 0,
+    /*
+     number, which is 0 for false, and anything else for true.
+     */
+    ENGINE_VALUE_KIND_BOOLEAN,
+    /*
+     number, for a column of any type of numbers.
+     */
+    ENGINE_VALUE_KIND_LONG,
+    /*
+     real, for a column of any type of numbers.
+     */
+    ENGINE_VALUE_KIND_DOUBLE,
+    /*
+     The whole number of 128 bits of which number is the lower half and high the
+     upper one, divided by 10 to the power of scale.
+     */
+    ENGINE_VALUE_KIND_DECIMAL,
+    /*
+     len bytes of UTF-8 at data. For a column of another type it is read as a value
+     of that type, as the log spells partition values.
+     */
+    ENGINE_VALUE_KIND_STRING,
+    /*
+     len bytes at data.
+     */
+    ENGINE_VALUE_KIND_BINARY,
+    /*
+     number: days since 1970-01-01.
+     */
+    ENGINE_VALUE_KIND_DATE,
+    /*
+     number: microseconds since 1970 in UTC.
+     */
+    ENGINE_VALUE_KIND_TIMESTAMP,
+    /*
+     number: microseconds of a wall clock since its 1970-01-01 00:00.
+     */
+    ENGINE_VALUE_KIND_TIMESTAMP_NTZ,
+} engine_value_kind;
+
+/*
+ How a column is compared with a value.
+ */
+typedef enum engine_comparison {
+    /*
+     =
+     */
+    ENGINE_COMPARISON_EQUAL = 0,
+    /*
+     <>
+     */
+    ENGINE_COMPARISON_NOT_EQUAL,
+    /*
+     <
+     */
+    ENGINE_COMPARISON_LESS,
+    /*
+     <=
+     */
+    ENGINE_COMPARISON_LESS_OR_EQUAL,
+    /*
+     >
+     */
+    ENGINE_COMPARISON_GREATER,
+    /*
+     >=
+     */
+    ENGINE_COMPARISON_GREATER_OR_EQUAL,
+    /*
+     IS DISTINCT FROM: never null, and null is distinct from all but null.
+     */
+    ENGINE_COMPARISON_DISTINCT,
+    /*
+     IS NOT DISTINCT FROM
+     */
+    ENGINE_COMPARISON_NOT_DISTINCT,
+} engine_comparison;
+
+/*
  A pool of workers and the defaults of its streams. One for a process is
  enough; it may be used by any number of threads at once.
  */
 typedef struct engine engine;
+
+/*
+ A condition on rows: those for which it is true are wanted, not those for which
+ it is false or null. It knows no table, does not change, and any number of
+ threads may use it at once.
+ */
+typedef struct engine_predicate engine_predicate;
 
 /*
  What to read of a snapshot, and how. It does not change, and any number of
@@ -693,6 +793,42 @@ typedef struct engine_origin {
 } engine_origin;
 
 /*
+ A value that a column is compared with. Set kind, and the fields that
+ engine_value_kind names for it; the others are not looked at. What data points to
+ is copied.
+ */
+typedef struct engine_value {
+    /*
+     One of engine_value_kind.
+     */
+    int kind;
+    /*
+     Of ENGINE_VALUE_KIND_DECIMAL, from 0 to 38.
+     */
+    uint32_t scale;
+    /*
+     A boolean, a whole number, days or microseconds; the lower half of a decimal.
+     */
+    int64_t number;
+    /*
+     The upper half of a decimal: of a small one 0, or -1 if it is negative.
+     */
+    int64_t high;
+    /*
+     Of ENGINE_VALUE_KIND_DOUBLE.
+     */
+    double real;
+    /*
+     Of ENGINE_VALUE_KIND_STRING and ENGINE_VALUE_KIND_BINARY; NULL is empty.
+     */
+    const void *data;
+    /*
+     How many bytes data has.
+     */
+    size_t len;
+} engine_value;
+
+/*
  Settings of a scan. Set struct_size to sizeof(engine_scan_options) and all
  else to zero, then what you want to be different.
  */
@@ -754,6 +890,19 @@ typedef struct engine_scan_options {
      them. The workers stop when they have so many.
      */
     uint64_t row_limit;
+    /*
+     An SQL text that is true for the wanted rows, as for engine_predicate_parse:
+     "day = DATE '2025-01-31'". NULL is all rows. engine_scan_files then has the
+     live files that may hold such rows: all but those whose partition values or
+     statistics rule it out. engine_scan_rows and engine_scan_change_rows have just
+     those rows. The columns it is about need not be among the scan's.
+     */
+    const char *where;
+    /*
+     The same as a predicate, which is copied; NULL is all rows. With both, both
+     hold for the wanted rows.
+     */
+    const struct engine_predicate *predicate;
 } engine_scan_options;
 
 /*
@@ -799,6 +948,58 @@ typedef struct engine_progress {
      out their key.
      */
     uint64_t partition_values_missing;
+    /*
+     With a predicate, as are all that follow: live files that may have wanted
+     rows.
+     */
+    uint64_t files_kept;
+    /*
+     The bytes of those files.
+     */
+    uint64_t bytes_kept;
+    /*
+     Live files left out by their partition values alone.
+     */
+    uint64_t files_pruned;
+    /*
+     The bytes of those files.
+     */
+    uint64_t bytes_pruned;
+    /*
+     Live files left out by their statistics.
+     */
+    uint64_t files_skipped;
+    /*
+     The bytes of those files.
+     */
+    uint64_t bytes_skipped;
+    /*
+     Rows of checkpoints that were not decoded, because what the checkpoint's
+     columns say of them rules them out: nearly all are live files, which are
+     counted nowhere else.
+     */
+    uint64_t checkpoint_rows_skipped;
+    /*
+     Row groups of the data files that were opened.
+     */
+    uint64_t row_groups;
+    /*
+     Those of which no row was decoded.
+     */
+    uint64_t row_groups_skipped;
+    /*
+     Pages of the predicate's columns that were left out.
+     */
+    uint64_t pages_skipped;
+    /*
+     Rows of data files that were left out undecoded.
+     */
+    uint64_t rows_skipped;
+    /*
+     Rows that were decoded, as far as the predicate's columns go, and not
+     wanted.
+     */
+    uint64_t rows_filtered;
 } engine_progress;
 
 #ifdef __cplusplus
@@ -1164,15 +1365,161 @@ enum engine_status engine_snapshot_origin(const struct engine_snapshot *snapshot
                                           struct engine_error *error);
 
 /*
+ Makes a predicate of an SQL text: what stands behind WHERE, such as
+ "day >= DATE '2025-01-01' AND (city = 'Bonn' OR n IN (1, 2))". The text is of up
+ to 1 MiB. There are comparisons of a column with a value (= <> != < <= > >= <=>),
+ [NOT] IN, BETWEEN and LIKE, IS [NOT] NULL, TRUE, FALSE and DISTINCT FROM, AND, OR,
+ NOT and parentheses; text goes between single quotes, names that are no plain words
+ between backticks or double ones, and dots lead to the fields of a struct.
+
+ On success *out is the predicate, to be freed with engine_predicate_free. On
+ failure *out is NULL.
+
+ ENGINE_STATUS_INVALID_ARGUMENT: the message tells the line and the column of
+ what is wrong, or not supported. Whether a table has such columns is told by
+ engine_scan_new.
+ */
+enum engine_status engine_predicate_parse(const char *sql,
+                                          struct engine_predicate **out,
+                                          struct engine_error *error);
+
+/*
+ Makes a predicate that is true for every row, or for none where is_true is 0. *out
+ is to be freed with engine_predicate_free; on failure it is NULL.
+ */
+enum engine_status engine_predicate_constant(int is_true,
+                                             struct engine_predicate **out,
+                                             struct engine_error *error);
+
+/*
+ Makes a predicate that compares a column with a value. The column is a name, or
+ names with dots between them for the field of a struct, in backticks where a name
+ has a dot. comparison is one of engine_comparison. To compare with a null is null,
+ but for ENGINE_COMPARISON_DISTINCT and ENGINE_COMPARISON_NOT_DISTINCT.
+
+ On success *out is the predicate, to be freed with engine_predicate_free. On
+ failure *out is NULL.
+
+ ENGINE_STATUS_INVALID_ARGUMENT: comparison, or the value, is none. Whether a table
+ has such a column, and of a type that has such values, is told by
+ engine_scan_new.
+ */
+enum engine_status engine_predicate_compare(const char *column,
+                                            int comparison,
+                                            const struct engine_value *value,
+                                            struct engine_predicate **out,
+                                            struct engine_error *error);
+
+/*
+ As engine_predicate_compare, but compares the day, in UTC, of a column of
+ timestamps: CAST(column AS DATE) in SQL. The value is most often one of
+ ENGINE_VALUE_KIND_DATE.
+ */
+enum engine_status engine_predicate_compare_day(const char *column,
+                                                int comparison,
+                                                const struct engine_value *value,
+                                                struct engine_predicate **out,
+                                                struct engine_error *error);
+
+/*
+ Makes a predicate that is true where a column has one of the values. With a null
+ among them it is null where it is not true, as in SQL; without any value it is
+ false. The column is as for engine_predicate_compare.
+
+ On success *out is the predicate, to be freed with engine_predicate_free. On
+ failure *out is NULL.
+ */
+enum engine_status engine_predicate_in(const char *column,
+                                       const struct engine_value *values,
+                                       size_t values_len,
+                                       struct engine_predicate **out,
+                                       struct engine_error *error);
+
+/*
+ Makes a predicate that is true where a column is null, and false elsewhere. The
+ column is as for engine_predicate_compare.
+
+ On success *out is the predicate, to be freed with engine_predicate_free. On
+ failure *out is NULL.
+ */
+enum engine_status engine_predicate_is_null(const char *column,
+                                            struct engine_predicate **out,
+                                            struct engine_error *error);
+
+/*
+ Makes a predicate that is true where a column of text is like a pattern: % stands
+ for any text, _ for any character, and behind a backslash both, and the backslash,
+ for themselves. The column is as for engine_predicate_compare.
+
+ On success *out is the predicate, to be freed with engine_predicate_free. On
+ failure *out is NULL.
+ */
+enum engine_status engine_predicate_like(const char *column,
+                                         const char *pattern,
+                                         struct engine_predicate **out,
+                                         struct engine_error *error);
+
+/*
+ Makes a predicate that is true where all of predicates are; without any it is true.
+ They are copied, so they stay the caller's, and to join many at once takes less
+ than to join them one by one.
+
+ On success *out is the predicate, to be freed with engine_predicate_free. On
+ failure *out is NULL.
+
+ ENGINE_STATUS_INVALID_ARGUMENT: one of them is NULL, or the predicate would nest
+ deeper than 256 levels; what is joined in one way is one level.
+ */
+enum engine_status engine_predicate_and(const struct engine_predicate *const *predicates,
+                                        size_t predicates_len,
+                                        struct engine_predicate **out,
+                                        struct engine_error *error);
+
+/*
+ Makes a predicate that is true where one of predicates is; without any it is false.
+ All else is as for engine_predicate_and.
+ */
+enum engine_status engine_predicate_or(const struct engine_predicate *const *predicates,
+                                       size_t predicates_len,
+                                       struct engine_predicate **out,
+                                       struct engine_error *error);
+
+/*
+ Makes a predicate that is true where another is false, and null where that is. It is
+ copied, and stays the caller's.
+
+ On success *out is the predicate, to be freed with engine_predicate_free. On
+ failure *out is NULL.
+
+ ENGINE_STATUS_INVALID_ARGUMENT: the predicate would nest deeper than 256 levels.
+ */
+enum engine_status engine_predicate_not(const struct engine_predicate *predicate,
+                                        struct engine_predicate **out,
+                                        struct engine_error *error);
+
+/*
+ A predicate as SQL, of which engine_predicate_parse makes the same again. The text
+ belongs to the predicate.
+ */
+struct engine_str engine_predicate_text(const struct engine_predicate *predicate);
+
+/*
+ Frees a predicate. What was made of it stays usable. NULL is allowed.
+ */
+void engine_predicate_free(struct engine_predicate *predicate);
+
+/*
  Makes a scan of a snapshot. It reads nothing yet.
 
  options may be NULL for the defaults. On success *out is the scan, to be
  freed with engine_scan_free. On failure *out is NULL.
 
  ENGINE_STATUS_INVALID_ARGUMENT: a number or a flag is out of range; a field is
- set that this version of the library does not have. Whether there is a column
- of each name, and none twice, the start of a stream says: each kind of stream
- has columns of its own.
+ set that this version of the library does not have; the table does not have a
+ column that rows are wanted by, or its type has no such value, and the message tells
+ the place in the text. Whether there is a column of each name in columns, and none
+ twice, the start of a stream says: each kind of stream has columns of its own. So
+ it does, as ENGINE_STATUS_UNSUPPORTED, where rows cannot be told from others.
  */
 enum engine_status engine_scan_new(const struct engine_snapshot *snapshot,
                                    const struct engine_scan_options *options,

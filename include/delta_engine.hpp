@@ -231,6 +231,174 @@ private:
     detail::Handle<engine_stream, engine_stream_free> handle_;
 };
 
+/* A value that a column is compared with: nullptr, or what it is made of. */
+class Value {
+public:
+    Value(std::nullptr_t) : Value(ENGINE_VALUE_KIND_NULL, 0) {}
+    Value(bool value) : Value(ENGINE_VALUE_KIND_BOOLEAN, value) {}
+    Value(int number) : Value(ENGINE_VALUE_KIND_LONG, number) {}
+    Value(std::int64_t number) : Value(ENGINE_VALUE_KIND_LONG, number) {}
+    Value(double number) : Value(ENGINE_VALUE_KIND_DOUBLE, 0) { c_.real = number; }
+    Value(std::string text) : Value(ENGINE_VALUE_KIND_STRING, 0) { bytes_ = std::move(text); }
+    Value(const char* text) : Value(std::string(text)) {}
+
+    /* unscaled / 10^scale; high is the upper half of unscaled, where one of 64 bits
+     * does not do. */
+    static Value decimal(std::int64_t unscaled, std::uint32_t scale) {
+        return decimal(unscaled < 0 ? -1 : 0, static_cast<std::uint64_t>(unscaled), scale);
+    }
+    static Value decimal(std::int64_t high, std::uint64_t low, std::uint32_t scale) {
+        Value value(ENGINE_VALUE_KIND_DECIMAL, static_cast<std::int64_t>(low));
+        value.c_.high = high;
+        value.c_.scale = scale;
+        return value;
+    }
+    static Value binary(std::string bytes) {
+        Value value(ENGINE_VALUE_KIND_BINARY, 0);
+        value.bytes_ = std::move(bytes);
+        return value;
+    }
+    /* Days since 1970-01-01. */
+    static Value date(std::int64_t days) { return Value(ENGINE_VALUE_KIND_DATE, days); }
+    /* Since 1970 in UTC. */
+    static Value timestamp(std::chrono::microseconds time) {
+        return Value(ENGINE_VALUE_KIND_TIMESTAMP, time.count());
+    }
+    /* Of a wall clock, since its 1970-01-01 00:00. */
+    static Value timestamp_ntz(std::chrono::microseconds time) {
+        return Value(ENGINE_VALUE_KIND_TIMESTAMP_NTZ, time.count());
+    }
+
+    /* For C, as long as this lives and stays where it is. */
+    engine_value c() const noexcept {
+        engine_value value = c_;
+        value.data = bytes_.data();
+        value.len = bytes_.size();
+        return value;
+    }
+
+private:
+    Value(engine_value_kind kind, std::int64_t number) {
+        c_.kind = kind;
+        c_.number = number;
+    }
+
+    engine_value c_{};
+    std::string bytes_;
+};
+
+/* A condition on rows. Those that it is made of are copied, and stay as they are:
+ *
+ *     auto wanted = column("day") >= Value::date(20089) && column("city").in({"Bonn", "Ghent"});
+ */
+class Predicate {
+public:
+    /* What stands behind WHERE. */
+    static Predicate parse(const std::string& sql) {
+        return made([&](auto... rest) { return engine_predicate_parse(detail::c_str(sql), rest...); });
+    }
+    static Predicate constant(bool is_true) {
+        return made([&](auto... rest) { return engine_predicate_constant(is_true, rest...); });
+    }
+    static Predicate all_of(const std::vector<const Predicate*>& predicates) {
+        return joined(engine_predicate_and, predicates);
+    }
+    static Predicate any_of(const std::vector<const Predicate*>& predicates) {
+        return joined(engine_predicate_or, predicates);
+    }
+
+    Predicate operator!() const {
+        return made([&](auto... rest) { return engine_predicate_not(handle_.get(), rest...); });
+    }
+    friend Predicate operator&&(const Predicate& a, const Predicate& b) { return all_of({&a, &b}); }
+    friend Predicate operator||(const Predicate& a, const Predicate& b) { return any_of({&a, &b}); }
+
+    /* As SQL. */
+    std::string_view text() const {
+        return detail::view(engine_predicate_text(handle_.get())).value_or(std::string_view());
+    }
+
+    engine_predicate* get() const noexcept { return handle_.get(); }
+
+private:
+    friend class Column;
+    explicit Predicate(engine_predicate* handle) : handle_(handle) {}
+
+    template <class Make>
+    static Predicate made(const Make& make) {
+        engine_predicate* predicate = nullptr;
+        engine_error error;
+        detail::check(make(&predicate, &error), error);
+        return Predicate(predicate);
+    }
+    static Predicate joined(decltype(engine_predicate_and)* join,
+                            const std::vector<const Predicate*>& predicates) {
+        std::vector<const engine_predicate*> handles;
+        for (const Predicate* predicate : predicates) handles.push_back(predicate->get());
+        return made([&](auto... rest) { return join(handles.data(), handles.size(), rest...); });
+    }
+
+    detail::Handle<engine_predicate, engine_predicate_free> handle_;
+};
+
+/* A column, or the field of a struct at a path with dots, to make a Predicate of. */
+class Column {
+public:
+    explicit Column(std::string path) : path_(std::move(path)) {}
+
+    /* The day, in UTC, of a column of timestamps. */
+    Column day() const {
+        Column day = *this;
+        day.compare_ = engine_predicate_compare_day;
+        return day;
+    }
+
+    Predicate compare(engine_comparison comparison, const Value& value) const {
+        const engine_value c = value.c();
+        return Predicate::made([&](auto... rest) {
+            return compare_(detail::c_str(path_), comparison, &c, rest...);
+        });
+    }
+    Predicate in(const std::vector<Value>& values) const {
+        if (compare_ == engine_predicate_compare_day) {
+            std::vector<Predicate> days;
+            std::vector<const Predicate*> any;
+            for (const Value& value : values) days.push_back(*this == value);
+            for (const Predicate& day : days) any.push_back(&day);
+            return Predicate::any_of(any);
+        }
+        std::vector<engine_value> cs;
+        for (const Value& value : values) cs.push_back(value.c());
+        return Predicate::made([&](auto... rest) {
+            return engine_predicate_in(detail::c_str(path_), cs.data(), cs.size(), rest...);
+        });
+    }
+    Predicate is_null() const {
+        return Predicate::made(
+            [&](auto... rest) { return engine_predicate_is_null(detail::c_str(path_), rest...); });
+    }
+    Predicate like(const std::string& pattern) const {
+        return Predicate::made([&](auto... rest) {
+            return engine_predicate_like(detail::c_str(path_), detail::c_str(pattern), rest...);
+        });
+    }
+
+    Predicate operator==(const Value& v) const { return compare(ENGINE_COMPARISON_EQUAL, v); }
+    Predicate operator!=(const Value& v) const { return compare(ENGINE_COMPARISON_NOT_EQUAL, v); }
+    Predicate operator<(const Value& v) const { return compare(ENGINE_COMPARISON_LESS, v); }
+    Predicate operator<=(const Value& v) const { return compare(ENGINE_COMPARISON_LESS_OR_EQUAL, v); }
+    Predicate operator>(const Value& v) const { return compare(ENGINE_COMPARISON_GREATER, v); }
+    Predicate operator>=(const Value& v) const {
+        return compare(ENGINE_COMPARISON_GREATER_OR_EQUAL, v);
+    }
+
+private:
+    std::string path_;
+    decltype(engine_predicate_compare)* compare_ = engine_predicate_compare;
+};
+
+inline Column column(std::string path) { return Column(std::move(path)); }
+
 /* Settings of a scan; what is left alone is the default. */
 struct ScanOptions {
     std::vector<std::string> columns;
@@ -246,6 +414,12 @@ struct ScanOptions {
     std::uint64_t row_limit = 0;
     bool unordered = false;
     bool reads_outside_root = false;
+    /* The wanted rows, as SQL, as a predicate that lives until the scan is made, or as
+     * both, which then both hold. */
+    std::optional<std::string> where = {};
+    const Predicate* predicate = nullptr;
+    /* All rows of what has to be decoded for them. */
+    bool whole_files = false;
 
     ScanOptions() = default;
     ScanOptions(std::initializer_list<std::string> names) : columns(names) {}
@@ -597,7 +771,10 @@ public:
         if (options.disagreements_warn) c.flags |= ENGINE_SCAN_DISAGREEMENTS_WARN;
         if (options.unordered) c.flags |= ENGINE_SCAN_UNORDERED;
         if (options.reads_outside_root) c.flags |= ENGINE_SCAN_READS_OUTSIDE_ROOT;
+        if (options.whole_files) c.flags |= ENGINE_SCAN_WHOLE_FILES;
         c.row_limit = options.row_limit;
+        c.where = options.where ? detail::c_str(*options.where) : nullptr;
+        c.predicate = options.predicate == nullptr ? nullptr : options.predicate->get();
         engine_scan* scan = nullptr;
         engine_error error;
         detail::check(engine_scan_new(handle_.get(), &c, &scan, &error), error);

@@ -143,6 +143,7 @@ programs! {
     a_tables_history_is_told: "history.c" with "timed";
     a_time_leads_to_a_version: "times.c" with "timed";
     a_catalog_says_which_commits_count: "catalog.c" with "catalog_managed";
+    wanted_rows_are_told_in_sql_and_in_calls: "predicate.c";
     a_disagreement_is_an_error_or_a_warning: "disagreement.c" with "disagreeing";
     a_stream_is_cancelled_from_another_thread: "cancel.c";
     misuse_is_an_error: "misuse.c";

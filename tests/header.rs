@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The files of `src/ffi` that export something, in the header's order.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "status.rs",
     "text.rs",
     "input.rs",
@@ -11,6 +11,7 @@ const SOURCES: [&str; 9] = [
     "open.rs",
     "snapshot.rs",
     "look_up.rs",
+    "predicate.rs",
     "scan.rs",
     "stream.rs",
 ];

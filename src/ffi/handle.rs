@@ -104,11 +104,12 @@ pub(super) use object;
 const FREED: u64 = u64::from_be_bytes(*b"d.freed.");
 
 /// Each kind's tag and name, for messages.
-const KINDS: [(&[u8; 8], &str); 4] = [
+const KINDS: [(&[u8; 8], &str); 5] = [
     (b"d.engine", "an engine"),
     (b"d.snapsh", "an engine_snapshot"),
     (b"d.scan..", "an engine_scan"),
     (b"d.stream", "an engine_stream"),
+    (b"d.predic", "an engine_predicate"),
 ];
 
 fn kind_name(tag: u64) -> Option<&'static str> {

@@ -20,14 +20,27 @@ pub const ENGINE_THREADS_NONE: i64 = -1;
 /// # Safety
 /// `text` is NULL, or a NUL-terminated string that lives as long as `'a`.
 pub(super) unsafe fn text<'a>(text: *const c_char, what: &str) -> Result<&'a str> {
+    // SAFETY: as the caller says.
+    unsafe { long_text(text, TEXT_BYTES_MAX, what) }
+}
+
+/// The text at `text`, of up to `bytes_max` bytes; `what` names it in messages.
+///
+/// # Safety
+/// As for [`text`].
+pub(super) unsafe fn long_text<'a>(
+    text: *const c_char,
+    bytes_max: usize,
+    what: &str,
+) -> Result<&'a str> {
     if text.is_null() {
         return Err(Error::invalid(format!("the {what} is NULL")));
     }
     // SAFETY: the caller says that the string ends with a NUL, and strnlen
     // reads no byte behind it, nor behind the limit.
-    let len = unsafe { libc::strnlen(text, TEXT_BYTES_MAX + 1) };
-    if len > TEXT_BYTES_MAX {
-        return Err(Error::invalid(format!("the {what} is longer than {TEXT_BYTES_MAX} bytes")));
+    let len = unsafe { libc::strnlen(text, bytes_max + 1) };
+    if len > bytes_max {
+        return Err(Error::invalid(format!("the {what} is longer than {bytes_max} bytes")));
     }
     // SAFETY: a NUL was just found within the limit, and the caller says that
     // the string lives long enough.

@@ -14,6 +14,7 @@ use super::look_up::{
     engine_source, engine_source_kind, engine_txn,
 };
 use super::open::{engine_catalog_commit, engine_snapshot_options};
+use super::predicate::{engine_comparison, engine_value, engine_value_kind};
 use super::scan::engine_scan_options;
 use super::snapshot::engine_protocol;
 use super::status::{engine_error, engine_status};
@@ -92,8 +93,20 @@ layout!(
     files_read: 104,
     bytes_read: 112,
 );
+layout!(engine_value_kind: 4);
+layout!(engine_comparison: 4);
 layout!(
-    engine_scan_options: 88,
+    engine_value: 48,
+    kind: 0,
+    scale: 4,
+    number: 8,
+    high: 16,
+    real: 24,
+    data: 32,
+    len: 40,
+);
+layout!(
+    engine_scan_options: 104,
     struct_size: 0,
     columns: 8,
     columns_len: 16,
@@ -105,9 +118,11 @@ layout!(
     action_kinds: 64,
     action_kinds_len: 72,
     row_limit: 80,
+    r#where: 88,
+    predicate: 96,
 );
 layout!(
-    engine_progress: 72,
+    engine_progress: 168,
     struct_size: 0,
     units_planned: 8,
     units_decoded: 16,
@@ -117,6 +132,18 @@ layout!(
     window_bytes_peak: 48,
     window_bytes: 56,
     partition_values_missing: 64,
+    files_kept: 72,
+    bytes_kept: 80,
+    files_pruned: 88,
+    bytes_pruned: 96,
+    files_skipped: 104,
+    bytes_skipped: 112,
+    checkpoint_rows_skipped: 120,
+    row_groups: 128,
+    row_groups_skipped: 136,
+    pages_skipped: 144,
+    rows_skipped: 152,
+    rows_filtered: 160,
 );
 layout!(FFI_ArrowSchema: 72);
 layout!(FFI_ArrowArray: 80);

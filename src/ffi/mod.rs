@@ -27,6 +27,7 @@ mod input;
 mod layout;
 mod look_up;
 mod open;
+mod predicate;
 mod scan;
 mod snapshot;
 mod status;

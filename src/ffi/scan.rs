@@ -5,10 +5,12 @@ use std::mem::MaybeUninit;
 
 use super::handle::{self, Handle, object};
 use super::input::{self, AnyBits, SizedStruct};
+use super::predicate::{SQL_BYTES_MAX, copied, engine_predicate};
 use super::snapshot::engine_snapshot;
 use super::status::{engine_error, engine_status, produce};
 use super::stream::{Stream, engine_stream};
 use crate::error::{Error, Result};
+use crate::predicate::Predicate;
 use crate::scan::{BatchStream, HistoryOptions, Scan};
 use crate::snapshot::Snapshot;
 
@@ -35,10 +37,16 @@ pub const ENGINE_SCAN_UNORDERED: u64 = 4;
 /// may read. Without it they are ENGINE_STATUS_UNSUPPORTED.
 pub const ENGINE_SCAN_READS_OUTSIDE_ROOT: u64 = 8;
 
+/// A flag of engine_scan_options: engine_scan_rows and engine_scan_change_rows give all
+/// rows of what they have to decode, for a host that filters them itself: files, row
+/// groups and pages without a wanted row are left out, as far as that is known.
+pub const ENGINE_SCAN_WHOLE_FILES: u64 = 16;
+
 const SCAN_FLAGS: u64 = ENGINE_SCAN_LAST_ACTION_WINS
     | ENGINE_SCAN_DISAGREEMENTS_WARN
     | ENGINE_SCAN_UNORDERED
-    | ENGINE_SCAN_READS_OUTSIDE_ROOT;
+    | ENGINE_SCAN_READS_OUTSIDE_ROOT
+    | ENGINE_SCAN_WHOLE_FILES;
 
 /// The most columns, or kinds of action, that a caller may name.
 const NAMES_MAX: usize = 1024;
@@ -91,6 +99,15 @@ pub struct engine_scan_options {
     /// The most rows of engine_scan_rows and engine_scan_change_rows; 0 is all of
     /// them. The workers stop when they have so many.
     pub row_limit: u64,
+    /// An SQL text that is true for the wanted rows, as for engine_predicate_parse:
+    /// "day = DATE '2025-01-31'". NULL is all rows. engine_scan_files then has the
+    /// live files that may hold such rows: all but those whose partition values or
+    /// statistics rule it out. engine_scan_rows and engine_scan_change_rows have just
+    /// those rows. The columns it is about need not be among the scan's.
+    pub r#where: *const c_char,
+    /// The same as a predicate, which is copied; NULL is all rows. With both, both
+    /// hold for the wanted rows.
+    pub predicate: *const engine_predicate,
 }
 
 // SAFETY: repr(C) with struct_size first.
@@ -108,6 +125,8 @@ unsafe impl SizedStruct for engine_scan_options {
         action_kinds: std::ptr::null(),
         action_kinds_len: 0,
         row_limit: 0,
+        r#where: std::ptr::null(),
+        predicate: std::ptr::null(),
     };
 }
 
@@ -120,9 +139,11 @@ unsafe impl AnyBits for engine_scan_options {}
 /// freed with engine_scan_free. On failure *out is NULL.
 ///
 /// ENGINE_STATUS_INVALID_ARGUMENT: a number or a flag is out of range; a field is
-/// set that this version of the library does not have. Whether there is a column
-/// of each name, and none twice, the start of a stream says: each kind of stream
-/// has columns of its own.
+/// set that this version of the library does not have; the table does not have a
+/// column that rows are wanted by, or its type has no such value, and the message tells
+/// the place in the text. Whether there is a column of each name in columns, and none
+/// twice, the start of a stream says: each kind of stream has columns of its own. So
+/// it does, as ENGINE_STATUS_UNSUPPORTED, where rows cannot be told from others.
 #[unsafe(no_mangle)]
 pub extern "C" fn engine_scan_new(
     snapshot: Option<&engine_snapshot>,
@@ -139,8 +160,28 @@ pub extern "C" fn engine_scan_new(
         let (kinds, len) = (options.action_kinds, options.action_kinds_len);
         // SAFETY: as above, of `action_kinds_len`.
         let kinds = unsafe { names(kinds, len, "action_kinds") }?;
+        let filters = [
+            match options.r#where.is_null() {
+                true => None,
+                false => {
+                    // SAFETY: a C string that lives during the call: the header asks
+                    // for it.
+                    let sql = unsafe { input::long_text(options.r#where, SQL_BYTES_MAX, "SQL") }?;
+                    Some(Predicate::parse(sql)?)
+                }
+            },
+            // SAFETY: NULL, or a handle: the header asks for it.
+            match unsafe { options.predicate.as_ref() } {
+                None => None,
+                predicate => Some(copied(predicate)?),
+            },
+        ];
         handle::on(snapshot, |opened| {
-            Ok(handle::new(build(&opened.snapshot, &options, columns, kinds)?))
+            let mut scan = build(&opened.snapshot, &options, columns, kinds)?;
+            for filter in filters.into_iter().flatten() {
+                scan = scan.filter(filter)?;
+            }
+            Ok(handle::new(scan))
         })
     })
 }
@@ -210,6 +251,9 @@ fn build(
     }
     if options.flags & ENGINE_SCAN_READS_OUTSIDE_ROOT != 0 {
         scan = scan.reads_outside_root();
+    }
+    if options.flags & ENGINE_SCAN_WHOLE_FILES != 0 {
+        scan = scan.whole_files();
     }
     Ok(scan)
 }

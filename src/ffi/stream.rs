@@ -56,6 +56,34 @@ pub struct engine_progress {
     /// Values of the column partition that are null because the log leaves
     /// out their key.
     pub partition_values_missing: u64,
+    /// With a predicate, as are all that follow: live files that may have wanted
+    /// rows.
+    pub files_kept: u64,
+    /// The bytes of those files.
+    pub bytes_kept: u64,
+    /// Live files left out by their partition values alone.
+    pub files_pruned: u64,
+    /// The bytes of those files.
+    pub bytes_pruned: u64,
+    /// Live files left out by their statistics.
+    pub files_skipped: u64,
+    /// The bytes of those files.
+    pub bytes_skipped: u64,
+    /// Rows of checkpoints that were not decoded, because what the checkpoint's
+    /// columns say of them rules them out: nearly all are live files, which are
+    /// counted nowhere else.
+    pub checkpoint_rows_skipped: u64,
+    /// Row groups of the data files that were opened.
+    pub row_groups: u64,
+    /// Those of which no row was decoded.
+    pub row_groups_skipped: u64,
+    /// Pages of the predicate's columns that were left out.
+    pub pages_skipped: u64,
+    /// Rows of data files that were left out undecoded.
+    pub rows_skipped: u64,
+    /// Rows that were decoded, as far as the predicate's columns go, and not
+    /// wanted.
+    pub rows_filtered: u64,
 }
 
 // SAFETY: repr(C) with struct_size first.
@@ -71,6 +99,18 @@ unsafe impl SizedStruct for engine_progress {
         window_bytes_peak: 0,
         window_bytes: 0,
         partition_values_missing: 0,
+        files_kept: 0,
+        bytes_kept: 0,
+        files_pruned: 0,
+        bytes_pruned: 0,
+        files_skipped: 0,
+        bytes_skipped: 0,
+        checkpoint_rows_skipped: 0,
+        row_groups: 0,
+        row_groups_skipped: 0,
+        pages_skipped: 0,
+        rows_skipped: 0,
+        rows_filtered: 0,
     };
 }
 
@@ -308,6 +348,18 @@ pub extern "C" fn engine_stream_progress(
             window_bytes_peak: progress.window_bytes_peak,
             window_bytes: progress.window_bytes,
             partition_values_missing: progress.partition_values_missing,
+            files_kept: progress.files_kept,
+            bytes_kept: progress.bytes_kept,
+            files_pruned: progress.files_pruned,
+            bytes_pruned: progress.bytes_pruned,
+            files_skipped: progress.files_skipped,
+            bytes_skipped: progress.bytes_skipped,
+            checkpoint_rows_skipped: progress.checkpoint_rows_skipped,
+            row_groups: progress.row_groups,
+            row_groups_skipped: progress.row_groups_skipped,
+            pages_skipped: progress.pages_skipped,
+            rows_skipped: progress.rows_skipped,
+            rows_filtered: progress.rows_filtered,
         })
     };
     // SAFETY: NULL, or a struct that says its size: the header asks for it.

@@ -14,7 +14,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type};
 
 use super::outcomes::{Outcomes, float_key};
-use super::{Comparison, Literal, Name, Node, Operand, Predicate, Value, path_text, shown};
+use super::{Comparison, Literal, Name, Node, Operand, Place, Predicate, Value, path_text, shown};
 use crate::error::{Error, Result, escaped};
 use crate::partition_value::PartitionColumn;
 use crate::schema::{ColumnMappingMode, DataType, StructType, column_path};
@@ -140,12 +140,7 @@ impl Binder<'_> {
             }
             Node::In(operand, literals) => self.one_of(operand, literals)?,
             Node::Like(operand, pattern) => self.like(operand, pattern)?,
-            Node::TooDeep => {
-                return Err(Error::invalid(format!(
-                    "predicate: it nests deeper than {} levels",
-                    super::DEPTH_MAX
-                )));
-            }
+            Node::TooDeep => return Err(Place::default().too_deep()),
         })
     }
 

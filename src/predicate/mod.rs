@@ -20,7 +20,7 @@ use std::fmt;
 pub(crate) use bind::{AskedColumn, Question};
 pub(crate) use outcomes::{Asked, Bounds, Key, Outcomes, float_of_key};
 
-use crate::error::{Error, escaped};
+use crate::error::{Error, Result, escaped};
 use crate::schema::column_path;
 
 /// A predicate that nests deeper is refused: what walks it uses the stack.
@@ -349,6 +349,14 @@ impl Predicate {
             node => Predicate::nested(depth + 1, || Node::Not(Box::new(node))),
         }
     }
+
+    /// An error if it is one that was to nest too deep.
+    pub(crate) fn checked(self) -> Result<Predicate> {
+        match self.node {
+            Node::TooDeep => Err(Place::default().too_deep()),
+            _ => Ok(self),
+        }
+    }
 }
 
 /// The parts of two nodes in a row.
@@ -380,6 +388,10 @@ impl Place {
     /// What to say of a name that was not expected here.
     fn hint(self) -> &'static str {
         if self.in_double_quotes { " (text goes between single quotes)" } else { "" }
+    }
+
+    fn too_deep(self) -> Error {
+        self.invalid(format!("it nests deeper than {DEPTH_MAX} levels"))
     }
 
     /// An error of `what` is wrong here.

@@ -189,13 +189,9 @@ impl Group {
 
 fn not_too_deep(predicate: &Predicate, at: Place) -> Result<()> {
     match predicate.node {
-        Node::TooDeep => Err(too_deep(at)),
+        Node::TooDeep => Err(at.too_deep()),
         _ => Ok(()),
     }
-}
-
-fn too_deep(at: Place) -> Error {
-    at.invalid(format!("it nests deeper than {DEPTH_MAX} levels"))
 }
 
 impl Term {
@@ -268,7 +264,7 @@ impl Reader {
                 // More than its text has where a predicate is shown: some may be
                 // written about a single name.
                 if groups.len() > DEPTH_MAX {
-                    return Err(too_deep(at));
+                    return Err(at.too_deep());
                 }
                 groups.push(std::mem::replace(&mut group, Group::new(at)));
                 continue;
