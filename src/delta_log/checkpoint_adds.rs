@@ -6,6 +6,7 @@
 //! any order; one that is missing is null.
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arrow::array::{
@@ -18,6 +19,7 @@ use arrow::datatypes::{DataType, Int32Type, Int64Type};
 
 use super::file_columns;
 use super::parsed;
+use super::ruled_out;
 use super::skipping::{Judged, Skipping};
 use super::stats::PARSED;
 use crate::actions::{
@@ -156,7 +158,17 @@ impl AddReader {
         for row_group in 0..file.row_groups().len() {
             file.check_levels(row_group, &fallback)?;
         }
-        let pieces = if path.is_some() { file.pieces(&all) } else { Vec::new() };
+        let mut pieces = if path.is_some() { file.pieces(&all) } else { Vec::new() };
+        if let (Some((skipping, known)), Some(path)) = (&skipping, path)
+            && (known.partition_parsed || known.stats_parsed)
+        {
+            let rows =
+                |pieces: &[Piece]| pieces.iter().map(|piece| piece.rows.len()).sum::<usize>();
+            let all = rows(&pieces);
+            pieces = ruled_out::pieces_kept(&file, skipping, known.partition_parsed, path, pieces)?;
+            let ruled_out = (all - rows(&pieces)) as u64;
+            skipping.tally.rows_ruled_out.fetch_add(ruled_out, Ordering::Relaxed);
+        }
         let shared = SharedPages::new(&pieces);
         let spans = if leaves.is_empty() { Vec::new() } else { spans(&file, &pieces, &leaves) };
         let memory = memory.clone();
@@ -605,6 +617,8 @@ fn spans(file: &ParquetFile, pieces: &[Piece], leaves: &[usize]) -> Vec<Span> {
         match spans.last_mut() {
             Some(span)
                 if span.row_group == row_group
+                    // None that is left out between them.
+                    && span.rows.end == piece.rows.start
                     // The first is short: nothing can be decoded before it is.
                     && span.pieces.len() < if span.pieces.start == 0 { 1 } else { SPAN_PIECES }
                     && piece.rows.end - span.rows.start <= SPAN_ROWS
@@ -780,10 +794,10 @@ fn records_of(stats: &ArrayRef) -> ArrayRef {
 }
 
 /// The column below `add` with the statistics as a struct.
-const STATS_PARSED: &str = "stats_parsed";
+pub(super) const STATS_PARSED: &str = "stats_parsed";
 
 /// The column below `add` with the partition values as a struct.
-const PARTITION_PARSED: &str = "partitionValues_parsed";
+pub(super) const PARTITION_PARSED: &str = "partitionValues_parsed";
 
 /// The name of a field's column below `add`.
 fn column_name(field: FileField) -> Option<&'static str> {

@@ -120,6 +120,23 @@ impl Skipping {
         Skipping { question: Arc::clone(question), stats, tally: Arc::clone(tally) }
     }
 
+    /// The columns that it asks for.
+    pub(super) fn columns(&self) -> &[AskedColumn] {
+        self.question.columns()
+    }
+
+    /// Whether each of `sets` sets of files may have one that is wanted, by the bounds of
+    /// each column, as far as they are known.
+    pub(super) fn may_be_wanted(
+        &self,
+        sets: usize,
+        bounds: Vec<Option<Bounds>>,
+    ) -> Result<Vec<bool>> {
+        let asked = bounds.into_iter().map(|bounds| bounds.map_or(Asked::Nothing, Asked::Bounds));
+        let outcomes = self.question.outcomes(sets, &asked.collect::<Vec<_>>())?;
+        Ok(outcomes.into_iter().map(Outcomes::may_be_true).collect())
+    }
+
     /// The partition columns that it asks for.
     pub(super) fn partition_columns(&self) -> impl Iterator<Item = &AskedColumn> {
         self.question.columns().iter().filter(|column| column.partition.is_some())
@@ -225,26 +242,30 @@ fn partition_bounds(map: &MapArray, column: &AskedColumn) -> Result<Bounds> {
 
 fn parsed_partition_bounds(parsed: &StructArray, column: &AskedColumn) -> Option<Bounds> {
     let values = parsed.column_by_name(column.physical.first()?)?;
+    let values = as_partition_values(values, column)?;
+    let known = BooleanBuffer::collect_bool(parsed.len(), |row| parsed.is_valid(row));
+    Some(known_values(values, &known))
+}
+
+/// Values of a checkpoint's struct as those of a partition column, or as bytes where
+/// they are text; `None` where they are of another type.
+pub(super) fn as_partition_values(values: &ArrayRef, column: &AskedColumn) -> Option<ArrayRef> {
     let data_type = arrow_type(&column.data_type);
     let options = CastOptions { safe: false, ..Default::default() };
-    let values = match (values.data_type(), &data_type) {
-        (have, want) if have == want => Arc::clone(values),
+    match (values.data_type(), &data_type) {
+        (have, want) if have == want => Some(Arc::clone(values)),
+        (ArrowType::Binary, ArrowType::Utf8) => Some(Arc::clone(values)),
         // Written before the column was widened, or by a writer that has but one type of
         // whole numbers, and zones by any name.
         (have, want) if have.is_integer() && want.is_integer() => {
-            cast_with_options(values, want, &options).ok()?
+            cast_with_options(values, want, &options).ok()
         }
         (
             ArrowType::Timestamp(TimeUnit::Microsecond, _),
             ArrowType::Timestamp(TimeUnit::Microsecond, _),
-        )
-        | (ArrowType::Binary, ArrowType::Utf8) => {
-            cast_with_options(values, &data_type, &options).ok()?
-        }
-        _ => return None,
-    };
-    let known = BooleanBuffer::collect_bool(parsed.len(), |row| parsed.is_valid(row));
-    Some(known_values(values, &known))
+        ) => cast_with_options(values, &data_type, &options).ok(),
+        _ => None,
+    }
 }
 
 /// Bounds of values that are `known`.

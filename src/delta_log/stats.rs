@@ -149,6 +149,23 @@ impl StatsColumns {
         rows.finish()
     }
 
+    /// The ends of the bounds of the column at this place in some sets of files, out of
+    /// the ends of what a struct has of them.
+    pub(super) fn of_ends(
+        &self,
+        place: usize,
+        lower: Option<ArrayRef>,
+        upper: Option<ArrayRef>,
+        sets: usize,
+    ) -> (ArrayRef, ArrayRef) {
+        let kind = self.columns[place].1;
+        let end = |array: Option<ArrayRef>, end| {
+            let bound = array.and_then(|array| parsed_bound(&array, kind, end));
+            bound.unwrap_or_else(|| Builder::unknown(kind, sets))
+        };
+        (end(lower, End::Lower), end(upper, End::Upper))
+    }
+
     /// The same, of statistics that are a struct. `None` for a column of which it
     /// has nothing.
     pub(super) fn of_struct(&self, stats: &StructArray) -> Result<Vec<Option<Bounds>>> {
@@ -159,18 +176,14 @@ impl StatsColumns {
         };
         let records = stats.column_by_name("numRecords").and_then(ints);
         let records = records.map(|records| under(stats, &records));
-        let columns = self.columns.iter().map(|(path, kind)| {
+        let columns = self.columns.iter().enumerate().map(|(place, (path, _))| {
             let [lower, upper, nulls] = PARSED.map(|object| field_at(stats, object, path));
             if lower.is_none() && upper.is_none() && nulls.is_none() {
                 return Ok(None);
             }
-            let end = |array: Option<ArrayRef>, end| {
-                let bound = array.and_then(|array| parsed_bound(&array, *kind, end));
-                bound.unwrap_or_else(|| Builder::unknown(*kind, stats.len()))
-            };
+            let (lower, upper) = self.of_ends(place, lower, upper, stats.len());
             let nulls = nulls.as_ref().and_then(ints);
-            bounds(end(lower, End::Lower), end(upper, End::Upper), nulls, records.as_ref())
-                .map(Some)
+            bounds(lower, upper, nulls, records.as_ref()).map(Some)
         });
         columns.collect()
     }
@@ -241,6 +254,10 @@ fn parsed_bound(array: &ArrayRef, kind: Kind, end: End) -> Option<ArrayRef> {
             held = cast(Decimal128(precision, i8::try_from(scale).ok()?))?;
             let decimals = held.as_primitive::<Decimal128Type>().iter();
             scalars = Box::new(decimals.map(|v| v.map(Scalar::Decimal)));
+        }
+        (Kind::Text, ArrowType::Binary) => {
+            let texts = array.as_binary::<i32>().iter();
+            scalars = Box::new(texts.map(|v| v.map(|text| Scalar::Bytes(text.to_vec()))));
         }
         (Kind::Text, Utf8) => {
             let texts = array.as_string::<i32>().iter();

@@ -37,6 +37,7 @@ use parquet::schema::types::SchemaDescriptor;
 use crate::error::{Error, Result, escaped, text_of_panic};
 use crate::storage::Storage;
 
+mod bounds;
 mod columns;
 mod delta;
 mod index;
@@ -45,6 +46,7 @@ mod text;
 mod thrift;
 mod unpack;
 
+pub(crate) use bounds::{LeafBounds, number};
 use columns::Allowance;
 pub(crate) use columns::{Columns, DECODED_BYTES_MAX, GroupPages, Take};
 pub(crate) use index::ChunkPages;

@@ -15,7 +15,7 @@ use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type};
 
 use super::outcomes::{Outcomes, float_key};
 use super::{Comparison, Literal, Name, Node, Operand, Place, Predicate, Value, path_text, shown};
-use crate::error::{Error, Result, escaped};
+use crate::error::{Result, escaped};
 use crate::partition_value::PartitionColumn;
 use crate::schema::{ColumnMappingMode, DataType, StructType, column_path};
 
@@ -746,12 +746,12 @@ mod tests {
             (Some((3, 2)), "predicate, line 3, column 2: no column none in the table"),
         ] {
             let Node::Compare(operand, ..) = &mut predicate.node else { unreachable!() };
-            operand.at = Place(place);
+            operand.at = Place { at: place, in_double_quotes: false };
             assert_eq!(refused(&predicate), expected);
         }
         let mut predicate = column("id").equal("x");
         let Node::Compare(_, _, literal) = &mut predicate.node else { unreachable!() };
-        literal.at = Place(Some((1, 6)));
+        literal.at = Place { at: Some((1, 6)), in_double_quotes: false };
         assert_eq!(
             refused(&predicate),
             "predicate, column 6: 'x' is no value of type long, which id has"

@@ -8,9 +8,6 @@
 //! of true, false and null it may be for one of them. Where true is not among
 //! them, nothing is lost by leaving the rows out.
 
-// Rows and SQL ask what a listing does not.
-#![allow(dead_code)]
-
 mod bind;
 mod outcomes;
 mod sql;

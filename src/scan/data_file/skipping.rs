@@ -1,33 +1,21 @@
 //! Which rows of a file cannot be wanted, by what the file says of its row groups
 //! and pages.
 //!
-//! Bounds are converted as values are, which keeps their order. What a writer may
-//! have meant in another way is not believed: bounds by an order that is not said,
-//! and of types whose order writers disagreed about.
+//! Bounds are converted as values are, which keeps their order.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, Decimal128Array, PrimitiveArray,
-    UInt32Array, new_null_array,
-};
+use arrow::array::{ArrayRef, UInt32Array, new_null_array};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::cmp::lt;
 use arrow::compute::{nullif, take};
-use arrow::datatypes::{
-    DataType as ArrowType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
-use parquet::basic::{ColumnOrder, Type as PhysicalType};
+use arrow::datatypes::{DataType as ArrowType, TimeUnit};
+use parquet::basic::Type as PhysicalType;
 use parquet::bloom_filter::Sbbf;
-use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use parquet::file::statistics::Statistics;
 
 use super::convert::leaf as convert;
 use crate::error::{Error, Result};
-use crate::parquet_file::{ChunkPages, ParquetFile, Take};
+use crate::parquet_file::{ChunkPages, LeafBounds, ParquetFile, Take, number};
 use crate::predicate::{Asked, Bounds, Key, Outcomes, Question, float_of_key};
 use crate::schema::{DataType, arrow_type};
 
@@ -63,25 +51,6 @@ pub(super) struct AskedLeaf {
     pub(super) data_type: DataType,
 }
 
-/// What is known of a leaf column in some sets of rows, as the file has it.
-#[derive(Default)]
-struct Raw<'a> {
-    lower: Vec<Option<Bound<'a>>>,
-    upper: Vec<Option<Bound<'a>>>,
-    may_be_null: Vec<bool>,
-    may_be_value: Vec<bool>,
-}
-
-/// A bound of a leaf column's values.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Bound<'a> {
-    Bool(bool),
-    Int(i64),
-    Float(f32),
-    Double(f64),
-    Bytes(&'a [u8]),
-}
-
 /// Finds which rows of `file` may be wanted, by `question`, of each row group.
 pub(super) fn kept(
     file: &ParquetFile,
@@ -93,7 +62,7 @@ pub(super) fn kept(
     let mut asked = nothing(question);
     for leaf in leaves {
         if let Some(asked) = asked.get_mut(leaf.place) {
-            *asked = Asked::Bounds(leaf.bounds(file, leaf.of_chunks(file)));
+            *asked = Asked::Bounds(leaf.bounds(file.bounds_of_chunks(leaf.leaf, &leaf.found)));
         }
     }
     let outcomes = question.outcomes(groups, &asked)?;
@@ -189,7 +158,7 @@ fn kept_runs(
     let mut by_page = Vec::new();
     for (leaf, pages) in leaves.iter().zip(pages) {
         if let Some(pages) = pages {
-            let bounds = leaf.bounds(file, leaf.of_pages(file, pages, rows));
+            let bounds = leaf.bounds(file.bounds_of_pages(leaf.leaf, &leaf.found, pages, rows));
             by_page.push((leaf.place, &pages.begins, bounds));
         }
     }
@@ -231,7 +200,8 @@ fn kept_runs(
             _ => runs.push(begin..end),
         }
     }
-    Ok(if runs == [0..rows] { None } else { Some(runs) })
+    let is_all = matches!(&runs[..], [run] if *run == (0..rows));
+    Ok((!is_all).then_some(runs))
 }
 
 /// How many of the pages have no row of `runs`.
@@ -278,88 +248,20 @@ fn is_ruled_out_by_values(
 }
 
 impl AskedLeaf {
-    /// What is known of its row groups.
-    fn of_chunks<'a>(&self, file: &'a ParquetFile) -> Raw<'a> {
-        let column = file.column(self.leaf);
-        let is_required = column.max_def_level() == 0;
-        let mut raw = Raw::default();
-        for group in file.row_groups() {
-            let rows = u64::try_from(group.num_rows()).unwrap_or(0);
-            let statistics = group.column(self.leaf).statistics();
-            let nulls = statistics.and_then(Statistics::null_count_opt);
-            let nulls = nulls.filter(|&nulls| nulls <= rows);
-            // The old bounds are of signed numbers, whatever they are bounds of.
-            let believed =
-                statistics.filter(|s| self.has_known_order(file, s.is_min_max_deprecated()));
-            raw.lower.push(believed.and_then(|s| bound(s.physical_type(), s.min_bytes_opt()?)));
-            raw.upper.push(believed.and_then(|s| bound(s.physical_type(), s.max_bytes_opt()?)));
-            raw.may_be_null.push(!is_required && nulls != Some(0));
-            raw.may_be_value.push(nulls.is_none_or(|nulls| nulls < rows));
-        }
-        raw
-    }
-
-    /// What is known of the pages of a chunk of `rows` rows.
-    fn of_pages<'a>(&self, file: &ParquetFile, pages: &'a ChunkPages, rows: usize) -> Raw<'a> {
-        let is_required = file.column(self.leaf).max_def_level() == 0;
-        let has_known_order = self.has_known_order(file, false);
-        let mut raw = Raw::default();
-        let ends = pages.begins.iter().copied().skip(1).chain([rows]);
-        for (page, (&begin, end)) in pages.begins.iter().zip(ends).enumerate() {
-            let rows = end.saturating_sub(begin) as u64;
-            let nulls = pages.index.null_count(page).and_then(|nulls| u64::try_from(nulls).ok());
-            let nulls = nulls.filter(|&nulls| nulls <= rows);
-            // A page that is said to be null throughout, and not to have as many nulls.
-            let is_null = pages.index.is_null_page(page) && nulls.is_none_or(|nulls| nulls == rows);
-            let (lower, upper) = match pages.index.is_null_page(page) || !has_known_order {
-                true => (None, None),
-                false => page_bounds(&pages.index, page),
-            };
-            raw.lower.push(lower);
-            raw.upper.push(upper);
-            raw.may_be_null.push(!is_required && nulls != Some(0));
-            raw.may_be_value.push(!is_null);
-        }
-        raw
-    }
-
-    /// Whether it is known what order its bounds are of. Signed numbers have but one.
-    fn has_known_order(&self, file: &ParquetFile, is_old: bool) -> bool {
-        let is_by_type =
-            matches!(file.column_order(self.leaf), Some(ColumnOrder::TYPE_DEFINED_ORDER(_)));
-        match self.found {
-            ArrowType::Boolean
-            | ArrowType::Int8
-            | ArrowType::Int16
-            | ArrowType::Int32
-            | ArrowType::Int64
-            | ArrowType::Date32
-            | ArrowType::Timestamp(..)
-            | ArrowType::Float32
-            | ArrowType::Float64 => true,
-            ArrowType::Decimal128(..) => match file.physical_type(self.leaf) {
-                PhysicalType::INT32 | PhysicalType::INT64 => true,
-                // By the bytes or by the number: writers differed.
-                PhysicalType::FIXED_LEN_BYTE_ARRAY => is_by_type && !is_old,
-                _ => false,
-            },
-            _ => is_by_type && !is_old,
-        }
-    }
-
     /// The bounds as the table's type has them.
-    fn bounds(&self, file: &ParquetFile, raw: Raw<'_>) -> Bounds {
-        let sets = raw.may_be_null.len();
+    fn bounds(&self, of: LeafBounds) -> Bounds {
+        let sets = of.nulls.len();
         let to = match self.data_type {
             // Bounds of text need not be text.
             DataType::String | DataType::Binary => ArrowType::Binary,
             ref data_type => arrow_type(data_type),
         };
-        let converted = |bounds: &[Option<Bound<'_>>]| {
-            let array = self.array(file, bounds)?;
-            convert(&array, &to).ok()
-        };
-        let bounds = converted(&raw.lower).zip(converted(&raw.upper));
+        // A time that is not annotated as one is of an order of its own.
+        let is_ordered =
+            self.take == Take::Annotated || !matches!(self.found, ArrowType::Timestamp(..));
+        let bounds = of.ends.filter(|_| is_ordered).and_then(|(lower, upper)| {
+            Some((convert(&lower, &to).ok()?, convert(&upper, &to).ok()?))
+        });
         let sound = bounds.and_then(|(lower, upper)| {
             // Whoever wrote bounds that cross meant something else by them.
             let crossed = lt(&upper, &lower).ok()?;
@@ -370,96 +272,9 @@ impl AskedLeaf {
         Bounds {
             lower,
             upper,
-            may_be_null: raw.may_be_null.into(),
-            may_be_value: raw.may_be_value.into(),
+            may_be_null: of.may_be_null.into(),
+            may_be_value: of.may_be_value.into(),
         }
-    }
-
-    /// The bounds as values of the column are decoded; `None` where they are of a
-    /// type whose order is another.
-    fn array(&self, file: &ParquetFile, bounds: &[Option<Bound<'_>>]) -> Option<ArrayRef> {
-        fn ints<T: ArrowPrimitiveType>(
-            bounds: &[Option<Bound<'_>>],
-            of: impl Fn(i64) -> Option<T::Native>,
-        ) -> PrimitiveArray<T> {
-            let of = |bound: &Option<Bound<'_>>| match bound {
-                Some(Bound::Int(int)) => of(*int),
-                _ => None,
-            };
-            bounds.iter().map(of).collect()
-        }
-        // An unsigned number's bits are those of a signed one of the column's width.
-        let is_wide = file.physical_type(self.leaf) == PhysicalType::INT64;
-        let unsigned = |int: i64| if is_wide { int as u64 } else { u64::from(int as u32) };
-        Some(match &self.found {
-            ArrowType::Boolean => {
-                let bounds = bounds.iter().map(|bound| match bound {
-                    Some(Bound::Bool(value)) => Some(*value),
-                    _ => None,
-                });
-                Arc::new(bounds.collect::<BooleanArray>())
-            }
-            ArrowType::Int8 => Arc::new(ints::<Int8Type>(bounds, |int| int.try_into().ok())),
-            ArrowType::Int16 => Arc::new(ints::<Int16Type>(bounds, |int| int.try_into().ok())),
-            ArrowType::Int32 => Arc::new(ints::<Int32Type>(bounds, |int| int.try_into().ok())),
-            ArrowType::Int64 => Arc::new(ints::<Int64Type>(bounds, Some)),
-            ArrowType::UInt8 => {
-                Arc::new(ints::<UInt8Type>(bounds, |int| unsigned(int).try_into().ok()))
-            }
-            ArrowType::UInt16 => {
-                Arc::new(ints::<UInt16Type>(bounds, |int| unsigned(int).try_into().ok()))
-            }
-            ArrowType::UInt32 => {
-                Arc::new(ints::<UInt32Type>(bounds, |int| unsigned(int).try_into().ok()))
-            }
-            ArrowType::UInt64 => Arc::new(ints::<UInt64Type>(bounds, |int| Some(unsigned(int)))),
-            ArrowType::Date32 => Arc::new(ints::<Date32Type>(bounds, |int| int.try_into().ok())),
-            ArrowType::Timestamp(unit, zone) if self.take == Take::Annotated => match unit {
-                TimeUnit::Second => return None,
-                TimeUnit::Millisecond => Arc::new(
-                    ints::<TimestampMillisecondType>(bounds, Some).with_timezone_opt(zone.clone()),
-                ),
-                TimeUnit::Microsecond => Arc::new(
-                    ints::<TimestampMicrosecondType>(bounds, Some).with_timezone_opt(zone.clone()),
-                ),
-                TimeUnit::Nanosecond => Arc::new(
-                    ints::<TimestampNanosecondType>(bounds, Some).with_timezone_opt(zone.clone()),
-                ),
-            },
-            ArrowType::Float32 => {
-                let bounds = bounds.iter().map(|bound| match bound {
-                    Some(Bound::Float(value)) => Some(*value),
-                    _ => None,
-                });
-                Arc::new(bounds.collect::<PrimitiveArray<Float32Type>>())
-            }
-            ArrowType::Float64 => {
-                let bounds = bounds.iter().map(|bound| match bound {
-                    Some(Bound::Double(value)) => Some(*value),
-                    _ => None,
-                });
-                Arc::new(bounds.collect::<PrimitiveArray<Float64Type>>())
-            }
-            ArrowType::Decimal128(precision, scale) => {
-                let length = usize::try_from(file.column(self.leaf).type_length()).ok()?;
-                let bounds = bounds.iter().map(|bound| match bound {
-                    Some(Bound::Int(int)) => Some(i128::from(*int)),
-                    // A part of one says nothing of the whole.
-                    Some(Bound::Bytes(bytes)) if bytes.len() == length => number(bytes),
-                    _ => None,
-                });
-                let bounds: Decimal128Array = bounds.collect();
-                Arc::new(bounds.with_precision_and_scale(*precision, *scale).ok()?)
-            }
-            ArrowType::Utf8 | ArrowType::Binary => {
-                let bounds = bounds.iter().map(|bound| match bound {
-                    Some(Bound::Bytes(bytes)) => Some(*bytes),
-                    _ => None,
-                });
-                Arc::new(bounds.collect::<BinaryArray>())
-            }
-            _ => return None,
-        })
     }
 
     /// Whether a Bloom filter of the column's values says that none is `key`.
@@ -533,47 +348,4 @@ impl AskedLeaf {
             _ => false,
         }
     }
-}
-
-/// A bound in the plain encoding.
-fn bound(physical_type: PhysicalType, bytes: &[u8]) -> Option<Bound<'_>> {
-    Some(match physical_type {
-        PhysicalType::BOOLEAN => Bound::Bool(*bytes.first()? != 0),
-        PhysicalType::INT32 => Bound::Int(i32::from_le_bytes(bytes.try_into().ok()?).into()),
-        PhysicalType::INT64 => Bound::Int(i64::from_le_bytes(bytes.try_into().ok()?)),
-        PhysicalType::FLOAT => Bound::Float(f32::from_le_bytes(bytes.try_into().ok()?)),
-        PhysicalType::DOUBLE => Bound::Double(f64::from_le_bytes(bytes.try_into().ok()?)),
-        PhysicalType::BYTE_ARRAY | PhysicalType::FIXED_LEN_BYTE_ARRAY => Bound::Bytes(bytes),
-        PhysicalType::INT96 => return None,
-    })
-}
-
-/// The lower and the upper bound of a page that is not null throughout.
-fn page_bounds(index: &ColumnIndexMetaData, page: usize) -> (Option<Bound<'_>>, Option<Bound<'_>>) {
-    use ColumnIndexMetaData as I;
-    fn both<'a, T>(
-        lower: Option<T>,
-        upper: Option<T>,
-        bound: impl Fn(T) -> Bound<'a>,
-    ) -> (Option<Bound<'a>>, Option<Bound<'a>>) {
-        (lower.map(&bound), upper.map(&bound))
-    }
-    match index {
-        I::BOOLEAN(of) => both(of.min_value(page), of.max_value(page), |&v| Bound::Bool(v)),
-        I::INT32(of) => both(of.min_value(page), of.max_value(page), |&v| Bound::Int(v.into())),
-        I::INT64(of) => both(of.min_value(page), of.max_value(page), |&v| Bound::Int(v)),
-        I::FLOAT(of) => both(of.min_value(page), of.max_value(page), |&v| Bound::Float(v)),
-        I::DOUBLE(of) => both(of.min_value(page), of.max_value(page), |&v| Bound::Double(v)),
-        I::BYTE_ARRAY(of) | I::FIXED_LEN_BYTE_ARRAY(of) => {
-            both(of.min_value(page), of.max_value(page), Bound::Bytes)
-        }
-        I::INT96(_) => (None, None),
-    }
-}
-
-/// A number of up to sixteen bytes, the highest first.
-fn number(bytes: &[u8]) -> Option<i128> {
-    let (&first, _) = bytes.split_first().filter(|_| bytes.len() <= 16)?;
-    let sign = if first < 0x80 { 0 } else { -1 };
-    Some(bytes.iter().fold(sign, |number, &byte| number << 8 | i128::from(byte)))
 }
