@@ -116,8 +116,8 @@ pub use properties::{
 };
 pub use scan::{
     ACTION_COLUMNS, ACTION_KINDS, BatchStream, CHANGE_COLUMNS, CHANGE_ROW_COLUMNS, CancelHandle,
-    DEFAULT_FILE_COLUMNS, DEFAULT_HISTORY_COLUMNS, FILE_COLUMNS, HISTORY_COLUMNS, HistoryOptions,
-    Progress, ProgressHandle, ROW_METADATA_COLUMNS, Scan,
+    DEFAULT_FILE_COLUMNS, DEFAULT_HISTORY_COLUMNS, FILE_COLUMNS, FilterColumn, HISTORY_COLUMNS,
+    HistoryOptions, Progress, ProgressHandle, ROW_METADATA_COLUMNS, Scan,
 };
 pub use schema::{
     ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType, TypeChange,

@@ -416,6 +416,123 @@ fn a_commit_that_adds_and_removes_one_file_is_an_error_unless_the_last_action_wi
     assert_eq!(lines, [r#"{"path":"b"}"#]);
 }
 
+/// Files of three days, `n` of each from 0 to 9, from 10 to 19 and so on.
+fn nine_files() -> TestTable {
+    let table = TestTable::of_columns(&[("n", "long"), ("day", "date")], &["day"]);
+    table.commit((0..9).map(|i| {
+        let (low, high) = (i * 10, i * 10 + 9);
+        let mut add = add(&format!("f{i}"), 1 << i);
+        add["add"]["partitionValues"] = json!({"day": format!("2025-01-0{}", i / 3 + 1)});
+        let stats = json!({"numRecords": 3, "minValues": {"n": low}, "maxValues": {"n": high},
+                           "nullCount": {"n": 0}});
+        add["add"]["stats"] = json!(stats.to_string());
+        add
+    }))
+}
+
+#[test]
+fn a_listing_has_the_files_that_may_hold_wanted_rows() {
+    let table = nine_files();
+    let listed = |sql: &str| {
+        let arguments =
+            ["files", table.path(), "--format", "csv", "--columns", "path", "--where", sql];
+        let mut lines = sorted_lines_of(&arguments);
+        assert_eq!(lines.remove(lines.len() - 1), "path");
+        lines.join(" ")
+    };
+    assert_eq!(listed("day = DATE '2025-01-02'"), "f3 f4 f5");
+    assert_eq!(listed("n BETWEEN 19 AND 20 OR n > 85"), "f1 f2 f8");
+    assert_eq!(listed("day > '2025-01-01' AND n < 45"), "f3 f4");
+    assert_eq!(listed("n IS NULL"), "");
+    assert_eq!(listed("n = 5 OR NOT n = 5"), "f0 f1 f2 f3 f4 f5 f6 f7 f8");
+}
+
+#[test]
+fn the_summary_tells_what_a_filter_left_out() {
+    let table = nine_files();
+    let arguments = ["files", table.path(), "--format", "none", "--summary"];
+    let output =
+        run(&[&arguments[..], &["--where", "day >= DATE '2025-01-02' AND n < 42"]].concat());
+    let summary = stderr(&output);
+    let expected = [
+        "files         2",
+        "files looked at         9 (511 B)",
+        "  pruned by partition   3 (7 B)",
+        "  skipped by statistics 4 (480 B)",
+        "  kept                  2 (24 B)",
+        "checkpoint rows skipped 0",
+    ];
+    for line in expected {
+        assert!(summary.lines().any(|found| found == line), "{line}: {summary}");
+    }
+    assert!(!stderr(&run(&arguments)).contains("pruned"), "there is no filter");
+}
+
+#[test]
+fn explain_tells_what_a_filter_asks_and_what_it_spares() {
+    let table = nine_files();
+    let sql = "Day >= '2025-01-02' and 42 > n";
+    let expected = "\
+predicate               Day >= '2025-01-02' AND n < 42
+columns                 day: date, partition column
+                        n: long
+files looked at         9 (511 B)
+  pruned by partition   3 (7 B)
+  skipped by statistics 4 (480 B)
+  kept                  2 (24 B)
+checkpoint rows skipped 0
+";
+    assert_eq!(stdout_of(&["explain", table.path(), "--where", sql]), expected);
+    let json = stdout_of(&["explain", table.path(), "--where", sql, "--format", "json"]);
+    let expected = json!({
+        "predicate": "Day >= '2025-01-02' AND n < 42",
+        "columns": [
+            {"path": ["day"], "type": "date", "is_partition_column": true},
+            {"path": ["n"], "type": "long", "is_partition_column": false},
+        ],
+        "pruned_by_partition": {"files": 3, "bytes": 7},
+        "skipped_by_statistics": {"files": 4, "bytes": 480},
+        "kept": {"files": 2, "bytes": 24},
+        "checkpoint_rows_skipped": 0,
+    });
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), expected);
+    assert_eq!(run(&["explain", table.path()]).status.code(), Some(2));
+}
+
+#[test]
+fn a_mistake_in_a_filter_is_shown_at_its_place() {
+    let table = nine_files();
+    for (sql, says) in [
+        (
+            "n = 5 AND\n  color = 'red'",
+            "delta-engine: invalid argument: predicate, line 2, column 3: no column color in the table\n\
+             \u{20}   color = 'red'\n\
+             \u{20}   ^\n",
+        ),
+        (
+            "n = 'five'",
+            "delta-engine: invalid argument: predicate, column 5: 'five' is no value of type long, which n has\n\
+             \u{20} n = 'five'\n\
+             \u{20}     ^\n",
+        ),
+        (
+            "n =",
+            "delta-engine: invalid argument: predicate, column 4: expected a column or a value, found the end\n\
+             \u{20} n =\n\
+             \u{20}    ^\n",
+        ),
+    ] {
+        for command in ["files", "rows", "explain"] {
+            let output = run(&[command, table.path(), "--where", sql]);
+            assert_eq!(stderr(&output), says);
+            assert_eq!((output.status.code(), &output.stdout[..]), (Some(2), &b""[..]));
+        }
+    }
+    let output = run(&["files", table.path(), "--where", " "]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(stderr(&output), "delta-engine: invalid argument: predicate: its text is empty\n");
+}
+
 #[test]
 fn what_cannot_be_answered_is_one_line_and_exit_code_1() {
     let table = two_files();

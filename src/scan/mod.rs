@@ -26,9 +26,10 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 
 use crate::error::{Error, Result, escaped};
-use crate::predicate::{Predicate, Question};
+use crate::predicate::{AskedColumn, Predicate, Question};
 use crate::read_ahead::Window;
 use crate::replay;
+use crate::schema::DataType;
 use crate::snapshot::Snapshot;
 use columns::{Projection, Rows};
 
@@ -61,6 +62,19 @@ pub struct Scan {
 struct Filter {
     predicate: Predicate,
     question: Arc<Question>,
+}
+
+/// A column that a [filter](Scan::filter) is about, or a field within one.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct FilterColumn {
+    /// The names on the way, from the top, as the table's schema spells them.
+    pub path: Vec<String>,
+    /// Its type.
+    pub data_type: DataType,
+    /// Whether it is one by which the table is partitioned: then it is known of each
+    /// file, exactly.
+    pub is_partition_column: bool,
 }
 
 impl Snapshot {
@@ -236,6 +250,23 @@ impl Scan {
     /// Those of both.
     pub fn filter_sql(self, text: &str) -> Result<Self> {
         self.filter(Predicate::parse(text)?)
+    }
+
+    /// What rows are wanted for, if there is a [filter](Self::filter).
+    pub fn predicate(&self) -> Option<&Predicate> {
+        self.filter.as_ref().map(|filter| &filter.predicate)
+    }
+
+    /// The columns that the [filter](Self::filter) is about, each once, in no order
+    /// that means anything.
+    pub fn filter_columns(&self) -> Vec<FilterColumn> {
+        let columns = self.filter.as_ref().map_or(&[][..], |filter| filter.question.columns());
+        let column = |column: &AskedColumn| FilterColumn {
+            path: column.path.clone(),
+            data_type: column.data_type.clone(),
+            is_partition_column: column.partition.is_some(),
+        };
+        columns.iter().map(column).collect()
     }
 
     /// Gives all rows of the files that a [filter](Self::filter) keeps, for a host

@@ -11,7 +11,7 @@ use delta_engine::{
 };
 
 use crate::Failure;
-use crate::output::{Holds, Output};
+use crate::output::{Holds, Opened, Output};
 use crate::rows::Reading;
 use crate::table::{Table, Version};
 
@@ -132,7 +132,7 @@ pub(crate) fn changes(arguments: &Changes, started: Instant) -> Result<(), Failu
     let Changes { range, columns, output } = arguments;
     output.print(Holds::Files, range.table.name(), started, |engine| {
         let scan = output.scan(range.open(engine)?.scan(), columns);
-        Ok(scan.changes_since(range.from)?)
+        Ok(Opened::of(scan, |scan| scan.changes_since(range.from))?)
     })
 }
 
@@ -140,8 +140,8 @@ pub(crate) fn changes(arguments: &Changes, started: Instant) -> Result<(), Failu
 pub(crate) fn change_rows(arguments: &ChangeRows, started: Instant) -> Result<(), Failure> {
     let ChangeRows { range, reading, output } = arguments;
     output.print(Holds::Rows, range.table.name(), started, |engine| {
-        let scan = reading.of(range.open(engine)?.scan(), output);
-        Ok(scan.change_rows(range.from)?)
+        let scan = reading.of(range.open(engine)?.scan(), output)?;
+        Ok(Opened::of(scan, |scan| scan.change_rows(range.from))?)
     })
 }
 
@@ -163,7 +163,8 @@ pub(crate) fn history(arguments: &History, started: Instant) -> Result<(), Failu
         if let Some(limit) = *limit {
             options = options.limit(limit);
         }
-        Ok(output.scan(snapshot.scan(), columns).history(&options)?)
+        let scan = output.scan(snapshot.scan(), columns);
+        Ok(Opened::of(scan, |scan| scan.history(&options))?)
     })
 }
 
@@ -176,6 +177,6 @@ pub(crate) fn actions(arguments: &Actions, started: Instant) -> Result<(), Failu
         if !kinds.is_empty() {
             scan = scan.action_kinds(kinds);
         }
-        Ok(scan.actions(range.from..=snapshot.version())?)
+        Ok(Opened::of(scan, |scan| scan.actions(range.from..=snapshot.version()))?)
     })
 }

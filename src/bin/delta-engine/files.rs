@@ -7,7 +7,8 @@ use clap::builder::PossibleValuesParser;
 use delta_engine::{FILE_COLUMNS, Scan};
 
 use crate::Failure;
-use crate::output::{Holds, Output};
+use crate::filter::Filter;
+use crate::output::{Holds, Opened, Output};
 use crate::table::Version;
 
 #[derive(Args)]
@@ -23,6 +24,9 @@ pub(crate) struct Arguments {
         value_parser = PossibleValuesParser::new(FILE_COLUMNS.iter().copied())
     )]
     columns: Vec<String>,
+
+    #[command(flatten)]
+    filter: Filter,
 
     #[command(flatten)]
     leniency: Leniency,
@@ -60,9 +64,9 @@ impl Leniency {
 
 /// Lists what `arguments` ask for; `started` is when the program did.
 pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<(), Failure> {
-    let Arguments { version, columns, leniency, output } = arguments;
+    let Arguments { version, columns, filter, leniency, output } = arguments;
     output.print(Holds::Files, version.table.name(), started, |engine| {
         let scan = output.scan(version.open(engine)?.scan(), columns);
-        Ok(leniency.of(scan).files()?)
+        Ok(Opened::of(leniency.of(filter.of(scan)?), Scan::files)?)
     })
 }

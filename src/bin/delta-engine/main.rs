@@ -2,14 +2,16 @@
 //!
 //! It uses the library as any other program does, through its public API. What
 //! was asked for goes to stdout; the summary, the progress and the one line of
-//! an error go to stderr. It exits with 0 when the answer is complete or nobody
+//! an error go to stderr, and below it the place in a text that it is about. It exits with 0 when the answer is complete or nobody
 //! reads it any more, 1 when there is none, 2 when the question made no sense.
 
 mod chrome_trace;
 mod commits;
 mod demo;
 mod describe;
+mod explain;
 mod files;
+mod filter;
 #[path = "../../../benches/log_shapes/mod.rs"]
 mod log_shapes;
 mod output;
@@ -54,6 +56,8 @@ enum Command {
     Actions(commits::Actions),
     /// Prints who committed what, and when, the newest commit first
     History(commits::History),
+    /// Tells what a filter asks of a table, and which files it spares to read
+    Explain(explain::Arguments),
     /// Describes one version of a table: protocol, metadata, properties
     Snapshot(describe::Arguments),
     /// Prints the schema of a table
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Command::ChangeRows(arguments) => commits::change_rows(&arguments, started),
         Command::Actions(arguments) => commits::actions(&arguments, started),
         Command::History(arguments) => commits::history(&arguments, started),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Snapshot(arguments) => describe::snapshot(&arguments),
         Command::Schema(arguments) => describe::schema(&arguments),
         Command::Properties(arguments) => describe::properties(&arguments),
@@ -90,6 +95,12 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "delta-engine: {}", text::printable(&message));
             ExitCode::FAILURE
         }
+        Err(Failure::Text(message, shown)) => {
+            let message = text::printable(&message);
+            let shown = shown.map_or_else(String::new, |shown| shown + "\n");
+            let _ = write!(io::stderr(), "delta-engine: {message}\n{shown}");
+            ExitCode::from(2)
+        }
     }
 }
 
@@ -101,6 +112,9 @@ enum Failure {
     Usage(&'static str),
     /// What to say on stderr.
     Said(String),
+    /// What is wrong with a text that was given, and the place in it, to be shown as
+    /// it is.
+    Text(String, Option<String>),
 }
 
 impl Failure {
@@ -122,7 +136,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::OutputClosed => f.write_str("the reader of the output has left"),
             Failure::Usage(message) => f.write_str(message),
-            Failure::Said(message) => f.write_str(message),
+            Failure::Said(message) | Failure::Text(message, _) => f.write_str(message),
         }
     }
 }

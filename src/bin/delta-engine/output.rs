@@ -62,6 +62,22 @@ pub(crate) enum Holds {
     Rows,
 }
 
+/// A stream that has begun.
+pub(crate) struct Opened {
+    stream: BatchStream,
+    is_filtered: bool,
+}
+
+impl Opened {
+    /// The stream that `begin` begins of `scan`.
+    pub(crate) fn of(
+        scan: Scan,
+        begin: impl FnOnce(&Scan) -> Result<BatchStream, delta_engine::Error>,
+    ) -> Result<Opened, delta_engine::Error> {
+        Ok(Opened { stream: begin(&scan)?, is_filtered: scan.predicate().is_some() })
+    }
+}
+
 impl Output {
     /// Prints the stream that `open` begins, which `holds` files or rows;
     /// `started` is when the program did, and `table` what it reads.
@@ -70,13 +86,13 @@ impl Output {
         holds: Holds,
         table: &str,
         started: Instant,
-        open: impl FnOnce(&Engine) -> Result<BatchStream, Failure>,
+        open: impl FnOnce(&Engine) -> Result<Opened, Failure>,
     ) -> Result<(), Failure> {
         Sink::check(self.format, self.output.as_deref())?;
         let trace = self.trace.as_deref();
         let recording = Recording::begin(trace, self.timeline.as_deref(), started)?;
         let engine = self.engine(recording.as_ref())?;
-        let printed = open(&engine).and_then(|stream| self.drain(stream, holds, started));
+        let printed = open(&engine).and_then(|opened| self.drain(opened, holds, started));
         let Some(recording) = recording else { return printed };
         // A listing that broke off is the one whose picture is wanted most. That
         // the picture failed as well would only hide why.
@@ -97,18 +113,14 @@ impl Output {
         }
     }
 
-    fn drain(
-        &self,
-        mut stream: BatchStream,
-        holds: Holds,
-        started: Instant,
-    ) -> Result<(), Failure> {
+    fn drain(&self, opened: Opened, holds: Holds, started: Instant) -> Result<(), Failure> {
+        let Opened { mut stream, is_filtered } = opened;
         let style = match holds {
             Holds::Files => Style::Text,
             Holds::Rows => Style::Exact,
         };
         let mut sink = Sink::new(self.format, style, self.output.as_deref(), &stream.schema())?;
-        let mut summary = Summary::since(started, holds);
+        let mut summary = Summary::since(started, holds, is_filtered);
         let mut progress = Progress::of(&stream, self.format, started);
         while let Some(batch) = progress.next(&mut stream)? {
             summary.count(&batch);

@@ -8,7 +8,8 @@ use delta_engine::Scan;
 
 use crate::Failure;
 use crate::files::Leniency;
-use crate::output::{Holds, Output};
+use crate::filter::Filter;
+use crate::output::{Holds, Opened, Output};
 use crate::table::Version;
 
 #[derive(Args)]
@@ -20,8 +21,8 @@ pub(crate) struct Arguments {
     reading: Reading,
 
     /// Print only how many rows there are, as the log tells
-    #[arg(long, conflicts_with_all = ["columns", "limit", "unordered", "outside_root", "format",
-                                      "output", "summary", "trace", "timeline"])]
+    #[arg(long, conflicts_with_all = ["columns", "limit", "unordered", "outside_root", "whole_files",
+                                      "format", "output", "summary", "trace", "timeline"])]
     count: bool,
 
     #[command(flatten)]
@@ -52,13 +53,23 @@ pub(crate) struct Reading {
     /// too, as those of a shallow clone do
     #[arg(long)]
     outside_root: bool,
+
+    #[command(flatten)]
+    filter: Filter,
+
+    /// With --where, print all rows of what has to be decoded for the wanted ones
+    #[arg(long, requires = "sql")]
+    whole_files: bool,
 }
 
 impl Reading {
     /// `scan` with what was asked for, of it and of its `output`.
-    pub(crate) fn of(&self, scan: Scan, output: &Output) -> Scan {
+    pub(crate) fn of(&self, scan: Scan, output: &Output) -> Result<Scan, Failure> {
         let columns = self.columns.as_ref().map_or(&[][..], |paths| &paths.0);
-        let mut scan = output.scan(scan, columns);
+        let mut scan = self.filter.of(output.scan(scan, columns))?;
+        if self.whole_files {
+            scan = scan.whole_files();
+        }
         if let Some(rows) = self.limit {
             scan = scan.limit(rows);
         }
@@ -68,7 +79,7 @@ impl Reading {
         if self.outside_root {
             scan = scan.reads_outside_root();
         }
-        scan
+        Ok(scan)
     }
 }
 
@@ -77,12 +88,12 @@ pub(crate) fn run(arguments: &Arguments, started: Instant) -> Result<(), Failure
     let Arguments { version, reading, count, leniency, output } = arguments;
     if *count {
         let snapshot = version.open(&output.engine(None)?)?;
-        let rows = leniency.of(snapshot.scan()).count()?;
+        let rows = leniency.of(reading.filter.of(snapshot.scan())?).count()?;
         return writeln!(io::stdout(), "{rows}").map_err(Failure::of_output);
     }
     output.print(Holds::Rows, version.table.name(), started, |engine| {
-        let scan = reading.of(version.open(engine)?.scan(), output);
-        Ok(leniency.of(scan).rows()?)
+        let scan = reading.of(version.open(engine)?.scan(), output)?;
+        Ok(Opened::of(leniency.of(scan), Scan::rows)?)
     })
 }
 

@@ -4,8 +4,9 @@
 //! `unsafe` and no dependency, and the kernel counts the threads that have
 //! ended too. Where there is no `/proc`, they are unknown, and said to be.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
@@ -13,6 +14,7 @@ use arrow::datatypes::Int64Type;
 use delta_engine::Progress;
 use indicatif::{BinaryBytes, HumanCount};
 
+use crate::filter::left_out;
 use crate::output::Holds;
 
 /// The clock ticks of a second in `/proc/self/stat`. The kernel converts to
@@ -22,6 +24,7 @@ const TICKS_A_SECOND: u64 = 100;
 /// Counts a stream while it goes on.
 pub(crate) struct Summary {
     holds: Holds,
+    is_filtered: bool,
     started: Instant,
     first_batch: Option<Duration>,
     batches: u64,
@@ -33,8 +36,9 @@ pub(crate) struct Summary {
 
 impl Summary {
     /// Nothing counted, and the time runs from `started`.
-    pub(crate) fn since(started: Instant, holds: Holds) -> Self {
-        Summary { holds, started, first_batch: None, batches: 0, rows: 0, bytes: None }
+    pub(crate) fn since(started: Instant, holds: Holds, is_filtered: bool) -> Self {
+        let (first_batch, bytes) = (None, None);
+        Summary { holds, is_filtered, started, first_batch, batches: 0, rows: 0, bytes }
     }
 
     /// Counts a batch that has just been delivered.
@@ -87,7 +91,14 @@ impl Summary {
             ("peak memory", memory.unwrap_or_else(unknown)),
             ("batches", HumanCount(self.batches).to_string()),
         ];
-        lines.into_iter().map(|(name, value)| format!("{name:<14}{value}\n")).collect()
+        let mut text: String =
+            lines.into_iter().map(|(name, value)| format!("{name:<14}{value}\n")).collect();
+        if self.is_filtered {
+            for (name, value) in left_out(progress, self.holds) {
+                let _ = writeln!(text, "{name:<24}{value}");
+            }
+        }
+        text
     }
 }
 
