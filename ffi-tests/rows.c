@@ -39,6 +39,27 @@ int main(int argc, char **argv) {
     CHECK((int64_t)counted == rows);
     CHECK(engine_scan_count(NULL, &counted, &error) == ENGINE_STATUS_INVALID_ARGUMENT);
     CHECK(counted == 0);
+    engine_scan_free(scan);
+
+    /* Those that are wanted: 3 pears of two files, and nothing of the other. Of a file
+     * that has a kiwi, all is decoded. */
+    CHECK(rows_with(snapshot, (engine_scan_options){.where = "qty = 3"}) == 2);
+    CHECK(rows_with(snapshot, (engine_scan_options){.where = "qty = 3 AND name = 'fig'"}) == 0);
+    CHECK(rows_with(snapshot, (engine_scan_options){.where = "name LIKE 'k%'"}) == 1);
+    CHECK(rows_with(snapshot, (engine_scan_options){.where = "name LIKE 'k%'",
+                                                    .flags = ENGINE_SCAN_WHOLE_FILES}) == 3);
+    const engine_scan_options wanted = {.struct_size = sizeof wanted, .where = "qty = 3"};
+    engine_progress progress = {.struct_size = sizeof progress};
+    CHECK_OK(engine_scan_new(snapshot, &wanted, &scan, &error), error);
+    CHECK_OK(engine_scan_rows(scan, &stream, &error), error);
+    CHECK(count_rows(stream) == 2);
+    CHECK_OK(engine_stream_progress(stream, &progress, &error), error);
+    CHECK(progress.files_kept == 2 && progress.row_groups == 2 && progress.rows_filtered == 2);
+    engine_stream_free(stream);
+    /* The log does not say how many of them there are. */
+    CHECK(engine_scan_count(scan, &counted, &error) == ENGINE_STATUS_UNSUPPORTED);
+    engine_scan_free(scan);
+    CHECK_OK(engine_scan_new(snapshot, NULL, &scan, &error), error);
 
     /* Without columns it has the table's; engine_snapshot_schema names them. */
     struct ArrowSchema table, batch;

@@ -227,6 +227,58 @@ fn the_lines_of_tables_that_others_wrote_are_those_expected() {
     println!("{compared} rows were compared");
 }
 
+/// Files of 100 rows, the first of `n` from 0 to 99, the next from 100 to 199 and so on.
+fn five_hundred_rows() -> TestTable {
+    let table = TestTable::new();
+    let files: Vec<_> = (0..5_i64)
+        .map(|i| {
+            let n: ArrayRef = Arc::new(Int64Array::from_iter_values(i * 100..(i + 1) * 100));
+            let day = if i < 2 { "2025-01-01" } else { "2025-01-02" };
+            let rows = RecordBatch::try_from_iter([("n", n)]).unwrap();
+            table.data_file(&format!("{i}.parquet"), &rows).partition("day", Some(day))
+        })
+        .collect();
+    let described = metadata("n long, day date").partitioned_by(&["day"]);
+    table.commit([protocol(1, 2), described]).commit(files)
+}
+
+#[test]
+fn rows_are_those_that_are_wanted() {
+    let table = five_hundred_rows();
+    let lines = |sql: &str| lines_of(&table, &["--columns", "n", "--where", sql]);
+    assert_eq!(lines("n IN (99, 100, 1000)"), [r#"{"n":99}"#, r#"{"n":100}"#]);
+    assert_eq!(lines("day = DATE '2025-01-02' AND n < 202"), [r#"{"n":200}"#, r#"{"n":201}"#]);
+    assert_eq!(lines("n IS NULL"), [""; 0]);
+    assert_eq!(lines("n >= 0").len(), 500);
+    let day = ["--columns", "day", "--where", "n = 450"];
+    assert_eq!(lines_of(&table, &day), [r#"{"day":20090}"#]);
+    assert_eq!(text_of(&table, &["--count", "--where", "n < 150"]), "150\n");
+    assert_eq!(text_of(&table, &["--count", "--where", "day < DATE '2025-01-02'"]), "200\n");
+    // All rows of what had to be decoded: of one file of five.
+    let whole = ["--whole-files", "--where", "n = 450", "--columns", "n"];
+    assert_eq!(lines_of(&table, &whole).len(), 100);
+    assert_eq!(run(&table, &["--whole-files"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_summary_tells_what_a_filter_left_out_of_the_data() {
+    let table = five_hundred_rows();
+    let sql = "day = DATE '2025-01-02' AND n < 202";
+    let output = run(&table, &["--format", "none", "--summary", "--where", sql]);
+    let says = String::from_utf8(output.stderr).unwrap();
+    let value = |name: &str| {
+        let line = says.lines().find(|line| line.trim_start().starts_with(name));
+        line.unwrap_or_else(|| panic!("{name}: {says}"))[24..].to_owned()
+    };
+    assert!(says.starts_with("rows          2\n"), "{says}");
+    assert!(value("files looked at").starts_with("5 ("), "{says}");
+    assert!(value("pruned by partition").starts_with("2 ("), "{says}");
+    assert_eq!(value("row groups skipped"), "2 of 3");
+    assert_eq!((value("rows skipped"), value("rows filtered")), ("200".into(), "98".into()));
+    let all = run(&table, &["--format", "none", "--summary"]);
+    assert!(!String::from_utf8(all.stderr).unwrap().contains("skipped"), "there is no filter");
+}
+
 #[test]
 fn change_rows_are_those_of_a_range_of_versions() {
     let table = TestTable::new();
@@ -260,6 +312,8 @@ fn change_rows_are_those_of_a_range_of_versions() {
     assert_eq!(text(changes(&["--from", "1", "--to", "1"])), all[..2].join("\n") + "\n");
     let some = ["--from", "0", "--columns", "_change_type,id", "--limit", "1"];
     assert_eq!(text(changes(&some)), "{\"_change_type\":\"insert\",\"id\":1}\n");
+    let wanted = ["--from", "0", "--columns", "id", "--where", "id <> 1"];
+    assert_eq!(text(changes(&wanted)), "{\"id\":2}\n{\"id\":2}\n{\"id\":3}\n");
     assert_fails(&changes(&["--from", "3"]), "version 2");
     assert_fails(&changes(&["--from", "0", "--columns", "none"]), "no column");
     assert_eq!(changes(&[]).status.code(), Some(2));
