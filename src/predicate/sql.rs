@@ -1409,6 +1409,99 @@ mod tests {
         }
     }
 
+    #[test]
+    fn of_any_words_a_predicate_is_made_that_reads_back_or_an_error_with_a_place() {
+        const WORDS: [&str; 60] = [
+            "a",
+            "b.c",
+            "`d e`",
+            "\"f\"",
+            "date",
+            "1",
+            "-1",
+            "1.5",
+            "2e3",
+            "'x'",
+            "'it''s'",
+            "x'00'",
+            "n'y'",
+            "TRUE",
+            "FALSE",
+            "NULL",
+            "DATE '2025-01-31'",
+            "DATE",
+            "TIMESTAMP '2025-01-31'",
+            "CAST(",
+            "AS",
+            "DATE)",
+            "::date",
+            "::int",
+            "::decimal(5,",
+            "2)",
+            "(",
+            "(",
+            "(",
+            ")",
+            ")",
+            ")",
+            ",",
+            "=",
+            "<",
+            ">=",
+            "<>",
+            "<=>",
+            "AND",
+            "AND",
+            "OR",
+            "OR",
+            "NOT",
+            "NOT",
+            "IN",
+            "IN (",
+            "BETWEEN",
+            "LIKE",
+            "ESCAPE '!'",
+            "IS",
+            "IS NULL",
+            "IS NOT DISTINCT FROM",
+            "-- c\n",
+            "/*",
+            "*/",
+            "'",
+            "`",
+            "\u{0}é\u{202e}",
+            ";",
+            "0x1",
+        ];
+        // A generator of Knuth's, with the same numbers each time.
+        let mut state = 1_u64;
+        let mut next = |below: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        let mut read = 0;
+        for _ in 0..20_000 {
+            let words: Vec<&str> = (0..1 + next(9)).map(|_| WORDS[next(WORDS.len())]).collect();
+            let text = words.join(["", " ", " ", "\n"][next(4)]);
+            match Predicate::parse(&text) {
+                Ok(predicate) => {
+                    assert_eq!(parsed(&predicate.to_string()), predicate, "{text}");
+                    read += 1;
+                }
+                Err(error) => {
+                    let message = error.message();
+                    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{text}: {error}");
+                    let is_placed = message.starts_with("predicate, column ")
+                        || message.starts_with("predicate, line ");
+                    assert!(is_placed || message == "predicate: its text is empty", "{error}");
+                }
+            }
+        }
+        assert!(read > 500, "{read}");
+    }
+
     /// Runs `test` with a quarter of the stack that a thread has.
     fn with_little_stack(test: impl FnOnce() + Send + 'static) {
         std::thread::Builder::new().stack_size(512 * 1024).spawn(test).unwrap().join().unwrap();
