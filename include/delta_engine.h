@@ -16,6 +16,8 @@
  *         batch.release(&batch);
  *     }
  *
+ * A scan is told which rows are wanted in SQL, by the field where of its options
+ * (ffi-tests/predicate.c); files that cannot have any are left out.
  * ffi-tests/list_files.c is that program in full; include/delta_engine.hpp
  * wraps the same in C++17. A snapshot never changes: engine_snapshot_refresh
  * makes one of the table as it is later, for the price of what is new

@@ -20,7 +20,9 @@
 //! keeps a list of the files brings it up to date with [`Snapshot::refresh`] and
 //! [`Scan::changes_since`]; [`Scan::actions`] tells what a range of commits did,
 //! [`Scan::history`] who did it. [`Scan::rows`] reads the data itself, and
-//! [`Scan::change_rows`] what became of which rows.
+//! [`Scan::change_rows`] what became of which rows. A [`Predicate`], in SQL or of
+//! [`column()`]s and [`Value`]s, says which rows are wanted ([`Scan::filter_sql`]): then
+//! files, row groups and pages that cannot have them are left out.
 //!
 //! # What it promises
 //!
