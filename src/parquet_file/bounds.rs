@@ -212,7 +212,7 @@ impl ParquetFile {
                 Arc::new(bounds.collect::<PrimitiveArray<Float64Type>>())
             }
             ArrowType::Decimal128(precision, scale) => {
-                let length = usize::try_from(self.column(leaf).type_length()).ok()?;
+                let length = usize::try_from(self.column(leaf).type_length()).unwrap_or(0);
                 let bounds = bounds.iter().map(|bound| match bound {
                     Some(Bound::Int(int)) => Some(i128::from(*int)),
                     // A part of one says nothing of the whole.

@@ -4,7 +4,9 @@ use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use roaring::RoaringTreemap;
 use serde_json::{Value, json};
@@ -21,6 +23,7 @@ pub struct FileLayout {
     compression: Compression,
     second_version: bool,
     encoding: Option<Encoding>,
+    more: Option<fn(WriterPropertiesBuilder) -> WriterPropertiesBuilder>,
 }
 
 impl Default for FileLayout {
@@ -33,6 +36,7 @@ impl Default for FileLayout {
             compression: Compression::SNAPPY,
             second_version: false,
             encoding: None,
+            more: None,
         }
     }
 }
@@ -77,6 +81,12 @@ impl FileLayout {
         self
     }
 
+    /// With what else can be said to the writer.
+    pub fn with(mut self, more: fn(WriterPropertiesBuilder) -> WriterPropertiesBuilder) -> Self {
+        self.more = Some(more);
+        self
+    }
+
     /// The file with the rows of `batch`. A field's id is what the entry
     /// `PARQUET:field_id` of its metadata says.
     pub fn parquet_of(&self, batch: &RecordBatch) -> Vec<u8> {
@@ -95,6 +105,9 @@ impl FileLayout {
         }
         if let Some(rows) = self.page_rows {
             properties = properties.set_data_page_row_count_limit(rows).set_write_batch_size(rows);
+        }
+        if let Some(more) = self.more {
+            properties = more(properties);
         }
         let options = ArrowWriterOptions::new()
             .with_properties(properties.build())

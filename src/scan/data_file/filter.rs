@@ -12,7 +12,7 @@ use arrow::error::ArrowError;
 
 use super::{Wanted, schema_of};
 use crate::error::{Error, Result};
-use crate::predicate::{Asked, Outcomes, Question};
+use crate::predicate::{Asked, Question};
 use crate::schema::{ArrayType, ColumnMappingMode, DataType, MapType, StructField, StructType};
 
 /// A predicate, and the columns of data files that it is about.
@@ -88,8 +88,9 @@ impl RowFilter {
         let columns = self.question.columns();
         let known = |at: usize| columns.get(at)?.partition.and_then(&value);
         let left = self.question.given(known)?;
-        let is_wanted = left.constant().is_none_or(Outcomes::may_be_true);
-        Ok(is_wanted.then_some(left))
+        // Of values of which nothing is known yet.
+        let outcomes = left.outcomes(1, &[])?;
+        Ok(outcomes.iter().any(|outcome| outcome.may_be_true()).then_some(left))
     }
 }
 
