@@ -11,6 +11,11 @@ use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, Int
 use common::*;
 use delta_engine::arrow;
 use delta_engine::{Predicate, Progress, Result, Scan, Snapshot, Value, column};
+use parquet::data_type::ByteArray;
+use parquet::file::metadata::{
+    ColumnChunkMetaDataBuilder, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter,
+};
+use parquet::file::statistics::Statistics;
 use serde_json::json;
 
 fn opened(table: &TestTable) -> Snapshot {
@@ -362,7 +367,7 @@ fn row_groups_and_pages_that_cannot_have_a_wanted_row_are_left_out() {
 }
 
 #[test]
-fn pages_of_two_columns_that_end_at_different_rows_are_asked_together() {
+fn pages_of_three_columns_that_end_at_different_rows_are_asked_together() {
     let layout = in_groups().with(|p| {
         // Of the texts a page has far fewer rows.
         p.set_data_page_row_count_limit(250).set_data_page_size_limit(4000).set_write_batch_size(10)
@@ -411,7 +416,7 @@ fn other_columns_are_not_read_where_no_row_is_wanted() {
 
 #[test]
 fn a_row_group_that_lacks_a_value_by_its_bloom_filter_alone_is_not_read() {
-    /// All values are even, so that what is odd is between them and missing.
+    // All values are even, so that what is odd is between them and missing.
     fn columns(i: i64) -> i64 {
         i * 7919 % 1000 * 2
     }
@@ -429,7 +434,7 @@ fn a_row_group_that_lacks_a_value_by_its_bloom_filter_alone_is_not_read() {
         ("long", Arc::new(Int64Array::from_iter_values(each()))),
         ("wider", Arc::new(Int32Array::from_iter_values(each().map(|i| i as i32)))),
         ("float", Arc::new(Float32Array::from_iter_values(each().map(|i| i as f32)))),
-        ("double", Arc::new(Float64Array::from_iter_values(each().map(|i| i as f64)))),
+        ("double", Arc::new(Float64Array::from_iter_values(each().map(|i| -(i as f64))))),
         ("text", Arc::new(StringArray::from_iter_values(each().map(|i| format!("{i:04}"))))),
         ("binary", Arc::new(BinaryArray::from_iter_values(each().map(|i| i.to_be_bytes())))),
         ("date", Arc::new(Date32Array::from_iter_values(each().map(|i| i as i32)))),
@@ -457,7 +462,8 @@ fn a_row_group_that_lacks_a_value_by_its_bloom_filter_alone_is_not_read() {
         ("long", Box::new(Value::Long)),
         ("wider", Box::new(Value::Long)),
         ("float", Box::new(|i| Value::Double(i as f64))),
-        ("double", Box::new(|i| Value::Double(i as f64))),
+        // Of two zeros, it has the negative one.
+        ("double", Box::new(|i| Value::Double(0.0 - i as f64))),
         ("text", Box::new(|i| Value::String(format!("{i:04}")))),
         ("binary", Box::new(|i| Value::Binary(i.to_be_bytes().to_vec()))),
         ("date", Box::new(|i| Value::Date(i as i32))),
@@ -889,4 +895,189 @@ fn a_wrong_bit_in_a_page_index_or_bloom_filter_makes_nothing_panic() {
         }
     }
     assert!(right > refused && right > 100, "{right} {refused}");
+}
+
+/// The file with other metadata at its end.
+fn with_metadata(bytes: &[u8], change: impl FnOnce(ParquetMetaData) -> ParquetMetaData) -> Vec<u8> {
+    let whole = bytes::Bytes::from(bytes.to_vec());
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&whole).unwrap();
+    let (front, end) = bytes.split_at(bytes.len() - 8);
+    let footer = u32::from_le_bytes(*end.first_chunk().unwrap()) as usize;
+    let mut changed = front[..front.len() - footer].to_vec();
+    let metadata = change(metadata);
+    let writer = ParquetMetaDataWriter::new(&mut changed, &metadata);
+    // Without it the places of the indexes are lost.
+    writer.with_preserve_page_index_locations(true).finish().unwrap();
+    changed
+}
+
+/// The metadata with other column chunks in its first row group.
+fn with_chunks(
+    metadata: ParquetMetaData,
+    change: impl Fn(usize, ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder,
+) -> ParquetMetaData {
+    let mut groups = metadata.row_groups().to_vec();
+    let chunks = groups[0].columns().iter().cloned().enumerate();
+    let chunks = chunks.map(|(i, chunk)| change(i, chunk.into_builder()).build().unwrap());
+    let chunks: Vec<_> = chunks.collect();
+    groups[0] = groups[0].clone().into_builder().set_column_metadata(chunks).build().unwrap();
+    metadata.into_builder().set_row_groups(groups).build()
+}
+
+/// A file of three columns and one row group.
+fn three_columns(layout: &FileLayout) -> Vec<u8> {
+    layout.parquet_of(&batch(vec![
+        ("id", Arc::new(Int64Array::from_iter_values(0..1000))),
+        ("text", texts(|i| Some(format!("{:04}", i / 10)), 0..1000)),
+        ("unsigned", Arc::new(UInt32Array::from_iter_values(0..1000))),
+    ]))
+}
+
+/// By each predicate these rows of the file are wanted, and so many are left out
+/// undecoded.
+#[track_caller]
+fn doubted_file(bytes: &[u8], expected: &[(Predicate, std::ops::Range<i64>, u64)]) {
+    let file = add("a.parquet").size(bytes.len() as i64);
+    let described = begin(metadata("id long, text string, unsigned long"));
+    let table =
+        TestTable::new().file("a.parquet", bytes).commit(described.into_iter().chain([file]));
+    for (wanted, rows, skipped) in expected {
+        let (found, progress) = ids(&table, wanted);
+        assert!(found.into_iter().eq(rows.clone()), "{wanted}");
+        assert_eq!(progress.rows_skipped, *skipped, "{wanted}");
+    }
+}
+
+/// The same of a file that says of itself what `change` makes of it.
+#[track_caller]
+fn doubted(
+    layout: &FileLayout,
+    change: impl FnOnce(ParquetMetaData) -> ParquetMetaData,
+    expected: &[(Predicate, std::ops::Range<i64>, u64)],
+) {
+    doubted_file(&with_metadata(&three_columns(layout), change), expected);
+}
+
+#[test]
+fn bounds_of_an_order_that_is_not_said_are_not_believed() {
+    let wanted = |skipped: [u64; 3]| {
+        [
+            (column("id").less(100), 0..100, skipped[0]),
+            (column("text").less("0010"), 0..100, skipped[1]),
+            (column("unsigned").less(100), 0..100, skipped[2]),
+        ]
+    };
+    doubted(&in_groups(), |metadata| metadata, &wanted([900, 900, 900]));
+    // An order that nobody knows yet, of each of the three columns.
+    let mut bytes = three_columns(&in_groups());
+    let orders = [&[0x3c][..], &[0x1c, 0, 0].repeat(3)].concat();
+    let at = bytes.windows(orders.len()).rposition(|found| found == orders).unwrap();
+    (0..3).for_each(|i| bytes[at + 1 + 3 * i] = 0x4c);
+    doubted_file(&bytes, &wanted([900, 0, 0]));
+    // Old bounds, of bytes that are compared as signed ones.
+    let old = |metadata: ParquetMetaData| {
+        with_chunks(metadata, |i, chunk| match i {
+            0 => chunk.set_statistics(Statistics::int64(Some(0), Some(9), None, Some(0), true)),
+            1 => {
+                let (low, high) = (ByteArray::from("0000"), ByteArray::from("0001"));
+                let nulls = Some(0);
+                chunk.set_statistics(Statistics::byte_array(
+                    Some(low),
+                    Some(high),
+                    None,
+                    nulls,
+                    true,
+                ))
+            }
+            _ => chunk.set_statistics(Statistics::int32(Some(0), Some(9), None, Some(0), true)),
+        })
+    };
+    let nowhere = 0..0;
+    doubted(
+        &in_groups().no_page_index(),
+        old,
+        &[
+            (column("id").greater(9), nowhere, 1000),
+            (column("text").greater_or_equal("0099"), 990..1000, 0),
+            (column("unsigned").greater_or_equal(990), 990..1000, 0),
+        ],
+    );
+}
+
+#[test]
+fn what_statistics_do_not_say_or_contradict_is_not_known() {
+    let of = |statistics: Statistics| {
+        move |metadata: ParquetMetaData| {
+            with_chunks(metadata, |i, chunk| match i {
+                0 => chunk.set_statistics(statistics.clone()),
+                _ => chunk,
+            })
+        }
+    };
+    let layout = in_groups().no_page_index();
+    // The least is greater than the most.
+    let crossed = of(Statistics::int64(Some(900), Some(10), None, Some(0), false));
+    doubted(&layout, crossed, &[(column("id").less(5), 0..5, 0)]);
+    // No bounds at all; one of them; no count of nulls; too many.
+    let nothing = of(Statistics::int64(None, None, None, None, false));
+    doubted(&layout, nothing, &[(column("id").less(5), 0..5, 0)]);
+    let lower = of(Statistics::int64(Some(0), None, None, None, false));
+    doubted(
+        &layout,
+        lower,
+        &[(column("id").less(0), 0..0, 1000), (column("id").greater(998), 999..1000, 0)],
+    );
+    let uncounted = of(Statistics::int64(Some(0), Some(999), None, None, false));
+    doubted(&layout, uncounted, &[(column("id").is_null(), 0..0, 0)]);
+    let too_many = of(Statistics::int64(Some(0), Some(999), None, Some(1001), false));
+    doubted(&layout, too_many, &[(column("id").is_not_null(), 0..1000, 0)]);
+}
+
+#[test]
+fn an_absurd_page_index_or_bloom_filter_is_ignored() {
+    // Of the texts there are other pages than of the numbers.
+    let layout = in_groups().with(|p| {
+        p.set_data_page_size_limit(1500).set_write_batch_size(10).set_bloom_filter_enabled(true)
+    });
+    let wanted = |skipped: u64, by_value: u64| {
+        [
+            (column("id").less(100), 0..100, skipped),
+            (column("id").equal(5000).or(column("text").equal("0050x")), 0..0, by_value),
+        ]
+    };
+    doubted(&layout, |metadata| metadata, &wanted(900, 1000));
+    let swapped = |metadata: ParquetMetaData| {
+        let other = metadata.row_group(0).column(1).clone();
+        with_chunks(metadata, |i, chunk| match i {
+            0 => chunk
+                .set_column_index_offset(other.column_index_offset())
+                .set_column_index_length(other.column_index_length()),
+            _ => chunk,
+        })
+    };
+    doubted(&layout, swapped, &wanted(0, 1000));
+    for (offset, length) in
+        [(-1, 10), (i64::MAX, 10), (4, -1), (4, i32::MAX), (4, 40), (1 << 20, 40)]
+    {
+        let index_elsewhere = |metadata: ParquetMetaData| {
+            with_chunks(metadata, |_, chunk| {
+                let chunk = chunk.set_column_index_offset(Some(offset));
+                chunk.set_column_index_length(Some(length))
+            })
+        };
+        doubted(&layout, index_elsewhere, &wanted(0, 1000));
+        let filter_elsewhere = |metadata: ParquetMetaData| {
+            with_chunks(metadata, |_, chunk| {
+                let chunk = chunk.set_bloom_filter_offset(Some(offset));
+                chunk.set_bloom_filter_length(Some(length))
+            })
+        };
+        let found = [(column("text").equal("0050x"), 0..0, 900)];
+        doubted(&layout, filter_elsewhere, &found);
+    }
+    // A length need not be said.
+    let without_length = |metadata: ParquetMetaData| {
+        with_chunks(metadata, |_, chunk| chunk.set_bloom_filter_length(None))
+    };
+    doubted(&layout, without_length, &wanted(900, 1000));
 }

@@ -358,4 +358,49 @@ mod tests {
         assert!(matches!(check_struct(&[&[0x16][..], &[0xff; 20]].concat()), Err(Flaw::Wrong(_))));
         assert_eq!(check_struct(&[0x11, 0x12, 0x13, 9, 0x17, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Ok(()));
     }
+
+    /// A column index of two pages.
+    fn column_index() -> Vec<u8> {
+        let mut bytes = vec![0x19, 0x21, 2, 2];
+        for _ in 0..2 {
+            bytes.extend([0x19, 0x28, 1, b'a', 1, b'b']);
+        }
+        // The order, and the nulls.
+        bytes.extend([0x15, 0, 0x19, 0x26, 0, 0, 0]);
+        bytes
+    }
+
+    #[test]
+    fn a_column_index_has_lists_of_the_right_elements_and_no_longer_than_itself() {
+        let whole = column_index();
+        assert_eq!(check_column_index(&whole), Ok(()));
+        for end in 0..whole.len() {
+            assert_eq!(check_column_index(&whole[..end]), Err(Flaw::CutOff), "{end}");
+        }
+        // Pages that are null, as many as there are not; numbers for bounds, and for a
+        // list; bounds for numbers.
+        for (at, byte) in [(1, 0xe1), (1, 0x26), (4, 0x15), (5, 0x26), (16, 0x18), (19, 0x28)] {
+            let mut other = whole.clone();
+            other[at] = byte;
+            assert!(check_column_index(&other).is_err(), "{at} {byte:x}");
+        }
+        let booleans = [0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07, 0];
+        assert_eq!(check_column_index(&booleans), Err(Flaw::CutOff));
+    }
+
+    #[test]
+    fn a_bloom_filter_is_of_the_one_kind_that_is_known() {
+        // 32 bytes of bits; three unions whose first member is an empty struct.
+        let whole = [0x15, 64, 0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0, 9, 9];
+        let header = bloom_header(&whole).ok().unwrap();
+        assert_eq!((header.len, header.bits), (15, 32));
+        for end in 0..15 {
+            assert!(bloom_header(&whole[..end]).is_err(), "{end}");
+        }
+        for (at, byte) in [(1, 63), (3, 0x2c), (7, 0x2c), (11, 0x2c), (2, 0x1b)] {
+            let mut other = whole;
+            other[at] = byte;
+            assert!(bloom_header(&other).is_err(), "{at} {byte:x}");
+        }
+    }
 }
