@@ -31,6 +31,7 @@ use crate::parquet_file::{
     Batches, ParquetFile, Piece, SharedPages, TextBatch, TextColumn, select,
 };
 use crate::predicate::Bounds;
+use crate::schema;
 use crate::seen::Seen;
 
 /// Rows decoded at once: their columns stay in the processor's cache, and are
@@ -580,7 +581,8 @@ fn known(file: &ParquetFile, skipping: &Skipping) -> (Known, Vec<usize>) {
         let name = column.physical.first().map(String::as_str);
         let found =
             file.leaves(|path| matches!(path, ["add", PARTITION_PARSED, of] if Some(*of) == name));
-        partition_parsed &= !found.is_empty();
+        // A time without a zone was another one in the session of whoever parsed it.
+        partition_parsed &= !found.is_empty() && column.data_type != schema::DataType::Timestamp;
         leaves.extend(found);
     }
     if !partition_parsed {

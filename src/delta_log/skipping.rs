@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, MapArray, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, MapArray, StructArray};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::compute::{CastOptions, cast_with_options, nullif};
 use arrow::datatypes::{DataType as ArrowType, Int64Type, TimeUnit};
 
 use super::stats::StatsColumns;
@@ -244,7 +244,7 @@ fn parsed_partition_bounds(parsed: &StructArray, column: &AskedColumn) -> Option
     let values = parsed.column_by_name(column.physical.first()?)?;
     let values = as_partition_values(values, column)?;
     let known = BooleanBuffer::collect_bool(parsed.len(), |row| parsed.is_valid(row));
-    Some(known_values(values, &known))
+    Some(known_values(without_empty(values), &known))
 }
 
 /// Values of a checkpoint's struct as those of a partition column, or as bytes where
@@ -266,6 +266,18 @@ pub(super) fn as_partition_values(values: &ArrayRef, column: &AskedColumn) -> Op
         ) => cast_with_options(values, &data_type, &options).ok(),
         _ => None,
     }
+}
+
+/// "An empty string for any type translates to a `null` partition value", also where a
+/// writer has made a column of the log's strings.
+fn without_empty(values: ArrayRef) -> ArrayRef {
+    let lengths = match values.data_type() {
+        ArrowType::Utf8 => values.as_string::<i32>().offsets().clone(),
+        ArrowType::Binary => values.as_binary::<i32>().offsets().clone(),
+        _ => return values,
+    };
+    let empty: BooleanArray = lengths.lengths().map(|length| Some(length == 0)).collect();
+    nullif(&values, &empty).unwrap_or(values)
 }
 
 /// Bounds of values that are `known`.

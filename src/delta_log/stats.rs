@@ -27,9 +27,9 @@ use crate::partition_value::{parse_date, parse_decimal, parse_timestamp, parse_t
 use crate::predicate::{AskedColumn, Bounds};
 use crate::schema::DataType;
 
-/// Spark cuts texts to as many characters, and puts a greater one behind where it
-/// cut a maximum; others do not.
-const CUT_TEXT_CHARS: usize = 32;
+/// Spark cuts texts to as many characters, in UTF-16, and puts a greater one behind
+/// where it cut a maximum; others do not.
+const CUT_TEXT_UNITS: usize = 32;
 /// A whole number of more digits does not fit a floating point number exactly.
 const EXACT_FLOAT: i128 = 1_000_000_000_000_000;
 
@@ -313,13 +313,14 @@ impl Scalar {
                 })
             }
             (Kind::Text, Scalar::Bytes(mut text)) if end == End::Upper => {
-                let chars = from_utf8(&text).ok()?.chars();
-                if chars.count() >= CUT_TEXT_CHARS {
-                    // Half a character at the cut is written as one of these.
-                    for half in ["?", "\u{fffd}"] {
-                        if text.ends_with(half.as_bytes()) {
-                            text.truncate(text.len() - half.len());
-                            break;
+                // Java counts in UTF-16.
+                let units = from_utf8(&text).ok()?.encode_utf16().count();
+                if units >= CUT_TEXT_UNITS {
+                    // Half a character at the cut is written as one of these, and the
+                    // greater one may stand behind it.
+                    for ends in [["\u{10ffff}", "\u{7f}"], ["\u{fffd}", "?"]] {
+                        if let Some(end) = ends.iter().find(|end| text.ends_with(end.as_bytes())) {
+                            text.truncate(text.len() - end.len());
                         }
                     }
                     // Greater than all that begins so: no text has this byte.

@@ -150,7 +150,8 @@ fn row_of(action: &Action, layout: &Layout, table: &TableColumns) -> Value {
         if let (true, Some(text)) = (layout.stats != StatsForm::Json, body["stats"].as_str()) {
             body["stats_parsed"] = serde_json::from_str(text).expect("statistics in JSON");
         }
-        if layout.parsed_partition_values && !table.partition.is_empty() {
+        let is_parsed = body.get("partitionValues_parsed").is_some();
+        if layout.parsed_partition_values && !table.partition.is_empty() && !is_parsed {
             body["partitionValues_parsed"] = body["partitionValues"].clone();
         }
         if layout.extra_columns {

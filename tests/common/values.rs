@@ -10,6 +10,8 @@ use arrow::datatypes::{
     TimestampMicrosecondType, TimestampMillisecondType,
 };
 use serde_json::{Map, Number, Value};
+use std::fmt::Debug;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// An array of `data_type` from JSON values; what JSON has no type for (dates,
@@ -21,14 +23,12 @@ pub(super) fn array_of(data_type: &DataType, values: &[Option<&Value>]) -> Array
         DataType::Boolean => Arc::new(BooleanArray::from_iter(
             values.iter().map(|v| v.map(|v| v.as_bool().expect("a boolean"))),
         )),
-        DataType::Int32 => Arc::new(Int32Array::from_iter(
-            values.iter().map(|v| v.map(|v| v.as_i64().expect("an integer") as i32)),
-        )),
-        DataType::Int64 => Arc::new(Int64Array::from_iter(
-            values.iter().map(|v| v.map(|v| v.as_i64().expect("an integer"))),
-        )),
+        DataType::Int32 => {
+            Arc::new(Int32Array::from_iter(values.iter().map(|v| v.map(|v| integer(v) as i32))))
+        }
+        DataType::Int64 => Arc::new(Int64Array::from_iter(values.iter().map(|v| v.map(integer)))),
         DataType::Float64 => Arc::new(Float64Array::from_iter(
-            values.iter().map(|v| v.map(|v| v.as_f64().expect("a number"))),
+            values.iter().map(|v| v.map(|v| v.as_f64().unwrap_or_else(|| parsed(v)))),
         )),
         DataType::Struct(fields) => {
             let children = fields.iter().map(|field| {
@@ -77,6 +77,15 @@ pub(super) fn array_of(data_type: &DataType, values: &[Option<&Value>]) -> Array
             arrow::compute::cast(&texts, other).expect("a text that can be cast")
         }
     }
+}
+
+fn integer(value: &Value) -> i64 {
+    value.as_i64().unwrap_or_else(|| parsed(value))
+}
+
+/// A number that the log has as text: a partition value, or one that is not finite.
+fn parsed<T: FromStr<Err: Debug>>(value: &Value) -> T {
+    value.as_str().expect("a text").parse().expect("a number")
 }
 
 /// The rows of `batches` as JSON objects: timestamps as their integers, dates
