@@ -16,6 +16,7 @@ use arrow::array::{
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::{CastOptions, cast_with_options, filter, kernels::zip::zip};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
+use parquet::basic::Type as PhysicalType;
 
 use super::file_columns;
 use super::parsed;
@@ -594,8 +595,10 @@ fn known(file: &ParquetFile, skipping: &Skipping) -> (Known, Vec<usize>) {
             ["add", STATS_PARSED, object, path @ ..] => PARSED.contains(object) && path == wanted,
             _ => false,
         });
-        stats_parsed |= !found.is_empty();
-        leaves.extend(found);
+        // Decoded, an INT96 is not known (see `stats`); the text may be.
+        let is_known = |&leaf: &usize| file.physical_type(leaf) != PhysicalType::INT96;
+        stats_parsed |= found.iter().any(is_known);
+        leaves.extend(found.into_iter().filter(is_known));
     }
     if stats_parsed {
         leaves.extend(file.leaves(|path| path == ["add", STATS_PARSED, "numRecords"]));

@@ -30,6 +30,10 @@ use crate::schema::DataType;
 /// Spark cuts texts to as many characters, in UTF-16, and puts a greater one behind
 /// where it cut a maximum; others do not.
 const CUT_TEXT_UNITS: usize = 32;
+/// 15 October 1582, in days.
+const GREGORIAN_DAY: i64 = -141_427;
+/// 2 January 1900, in microseconds: a day for what zones differ in.
+const YEAR_1900: i64 = -2_208_902_400_000_000;
 /// A whole number of more digits does not fit a floating point number exactly.
 const EXACT_FLOAT: i128 = 1_000_000_000_000_000;
 
@@ -235,12 +239,12 @@ fn parsed_bound(array: &ArrayRef, kind: Kind, end: End) -> Option<ArrayRef> {
         }
         (Kind::Timestamp | Kind::TimestampNtz, ArrowType::Timestamp(unit, _)) => {
             held = cast(Int64)?;
-            // Rounded down, as data is; what does not fit is not known.
             let micros = |time: i64| match unit {
                 TimeUnit::Second => time.checked_mul(1_000_000),
                 TimeUnit::Millisecond => time.checked_mul(1000),
                 TimeUnit::Microsecond => Some(time),
-                TimeUnit::Nanosecond => Some(time.div_euclid(1000)),
+                // Also what an INT96 is decoded as, which wraps around in 2262.
+                TimeUnit::Nanosecond => None,
             };
             let times = held.as_primitive::<Int64Type>().iter();
             scalars = Box::new(times.map(move |v| v.and_then(micros).map(Scalar::Int)));
@@ -287,6 +291,19 @@ impl Scalar {
     /// What holds of the values, whatever the writer cut off.
     fn widened(self, kind: Kind, end: End) -> Option<Scalar> {
         Some(match (kind, self) {
+            // Data files of the old hybrid calendar are read as they are, statistics are
+            // in the new one: they differ before its first day, and in times before
+            // zones were.
+            (Kind::Date, Scalar::Int(days)) if days < GREGORIAN_DAY => match end {
+                End::Lower => return None,
+                End::Upper => Scalar::Int(GREGORIAN_DAY),
+            },
+            (Kind::Timestamp | Kind::TimestampNtz, Scalar::Int(micros)) if micros < YEAR_1900 => {
+                match end {
+                    End::Lower => return None,
+                    End::Upper => Scalar::Int(YEAR_1900),
+                }
+            }
             // Spark writes milliseconds, of both ends.
             (Kind::Timestamp | Kind::TimestampNtz, Scalar::Int(micros)) if micros % 1000 == 0 => {
                 match end {
