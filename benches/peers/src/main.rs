@@ -6,6 +6,7 @@
 //! cargo run --release --manifest-path benches/peers/Cargo.toml
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- --scale 0.01 --results /tmp
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -- --contest rows
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- --contest one-day
 //! ```
 //!
 //! Each measurement is a child process. First every contestant runs once with every
@@ -72,7 +73,7 @@ struct Arguments {
     /// Workers of those that can be told; one for each core without it.
     #[arg(long)]
     threads: Option<usize>,
-    /// The folder for peers.md and peers.svg, or rows.md.
+    /// The folder for peers.md and peers.svg, rows.md, or one_day.md.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../results"))]
     results: PathBuf,
     #[command(subcommand)]
@@ -85,6 +86,25 @@ enum Wanted {
     Files,
     /// The data.
     Rows,
+    /// The live files of one day of 366, by a predicate on the partition column and
+    /// by one on statistics.
+    OneDay,
+}
+
+impl Wanted {
+    fn columns(self) -> [Columns; 2] {
+        match self {
+            Wanted::OneDay => [Columns::OneDay, Columns::OneDayStats],
+            _ => [Columns::All, Columns::Paths],
+        }
+    }
+
+    fn default_tables(self) -> &'static [&'static str] {
+        match self {
+            Wanted::OneDay => &["checkpoint_1m", "sidecars_1m", "dated_1m", "commits_40_big"],
+            _ => &TABLES,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -135,7 +155,8 @@ fn main() -> Result<()> {
     let contestants = chosen(&arguments.contestants)?;
     let mut tables = Vec::new();
     let names = arguments.tables.iter().map(String::as_str);
-    let default = if arguments.tables.is_empty() { &TABLES[..] } else { &[] };
+    let wanted = arguments.contest;
+    let default = if arguments.tables.is_empty() { wanted.default_tables() } else { &[] };
     for name in names.chain(default.iter().copied()) {
         let shape = Shape::named(name).ok_or_else(|| format!("no shape is called {name}"))?;
         tables.push(shape.scaled(arguments.scale));
@@ -148,8 +169,8 @@ fn main() -> Result<()> {
     let mut contests = Vec::new();
     for table in tables {
         let root = kept(table)?;
-        for columns in [Columns::All, Columns::Paths] {
-            if columns == Columns::All || table.shape.has_checkpoint() {
+        for columns in wanted.columns() {
+            if columns != Columns::Paths || table.shape.has_checkpoint() {
                 let mut contest = Contest { table, columns, entries: vec![], absent: vec![] };
                 contest.check(&contestants, &root, threads, &python)?;
                 contest.measure(arguments.rounds, &root, threads, &python)?;
@@ -159,9 +180,13 @@ fn main() -> Result<()> {
     }
     fs::create_dir_all(&arguments.results)?;
     let results = report::Run { threads, rounds: arguments.rounds, contests: &contests };
-    fs::write(arguments.results.join("peers.md"), results.markdown()?)?;
-    chart::draw(&contests, &arguments.results.join("peers.svg"))?;
-    eprintln!("wrote {}", arguments.results.join("peers.md").display());
+    let name = if wanted == Wanted::OneDay { "one_day.md" } else { "peers.md" };
+    let results_file = arguments.results.join(name);
+    fs::write(&results_file, results.markdown()?)?;
+    if wanted != Wanted::OneDay {
+        chart::draw(&contests, &arguments.results.join("peers.svg"))?;
+    }
+    eprintln!("wrote {}", results_file.display());
     Ok(())
 }
 
@@ -181,6 +206,10 @@ impl Contest {
         match self.columns {
             Columns::All => self.table.shape.name.to_owned(),
             Columns::Paths => format!("{}, paths and sizes", self.table.shape.name),
+            Columns::OneDay => format!("{}, where date = one day", self.table.shape.name),
+            Columns::OneDayStats => {
+                format!("{}, where event_date = one day", self.table.shape.name)
+            }
         }
     }
 
@@ -210,7 +239,7 @@ impl Contest {
             check,
         };
         let measured = child::run(&task, python)?;
-        let expected = contestant.files_expected(self.table);
+        let expected = contestant.files_expected(self.table, self.columns);
         match measured.tally.files == expected {
             true => Ok(measured),
             false => {

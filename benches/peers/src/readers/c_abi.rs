@@ -3,16 +3,16 @@
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::Path;
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 use arrow::array::{RecordBatch, StructArray};
 use arrow::datatypes::{DataType, Schema};
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi_and_data_type};
-// So that the exported symbols are linked.
-use delta_engine as _;
+// Its exported symbols are linked as well.
+use delta_engine::Value;
 
 use super::{Columns, Reader, Sink};
-use crate::log_shapes::Result;
+use crate::log_shapes::{Result, one_day};
 
 const OK: c_int = 0;
 const END: c_int = 1;
@@ -37,6 +37,10 @@ struct ScanOptions {
     window_units: u64,
     batch_rows: u64,
     flags: u64,
+    action_kinds: *const *const c_char,
+    action_kinds_len: usize,
+    row_limit: u64,
+    filter: *const c_char,
 }
 
 #[repr(C)]
@@ -141,8 +145,10 @@ impl Reader for DeltaEngine {
     fn list(&self, root: &Path, columns: Columns, sink: &Sink<'_>) -> Result<()> {
         let DeltaEngine(engine) = self;
         let root = CString::new(root.to_str().ok_or("a path that is not UTF-8")?)?;
+        let filter = columns.date().map(|column| format!("{column} = {}", Value::Date(one_day())));
+        let filter = filter.map(CString::new).transpose()?;
         let columns = match columns {
-            Columns::All => &[
+            Columns::All | Columns::OneDay | Columns::OneDayStats => &[
                 c"path",
                 c"size",
                 c"modification_time",
@@ -162,13 +168,17 @@ impl Reader for DeltaEngine {
             window_units: 0,
             batch_rows: 0,
             flags: 0,
+            action_kinds: null(),
+            action_kinds_len: 0,
+            row_limit: 0,
+            filter: filter.as_ref().map_or(null(), |filter| filter.as_ptr()),
         };
 
         // SAFETY: the engine lives, and the name ends with a NUL.
         let open =
             |out, error| unsafe { engine_snapshot_open(engine.pointer, root.as_ptr(), out, error) };
         let snapshot = Handle::new(engine_snapshot_free, open)?;
-        // SAFETY: the snapshot lives, and so do the options and the names in them.
+        // SAFETY: the snapshot lives, and so do the options and the texts in them.
         let new = |out, error| unsafe { engine_scan_new(snapshot.pointer, &options, out, error) };
         let scan = Handle::new(engine_scan_free, new)?;
         // SAFETY: the scan lives.

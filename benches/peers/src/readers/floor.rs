@@ -40,6 +40,8 @@ impl Reader for Floor {
                 &["path", "size", "modificationTime", "partitionValues", "stats", "deletionVector"]
             }
             Columns::Paths => &["path", "size"],
+            // It has no part in a filtered listing.
+            Columns::OneDay | Columns::OneDayStats => return Err("a floor filters nothing".into()),
         };
         let failed = Mutex::new(Ok(()));
         decode(&log.checkpoint, self.threads, leaves, |adds| {

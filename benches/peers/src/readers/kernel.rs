@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use delta_kernel::engine::arrow_data::ArrowEngineData;
+use delta_kernel::expressions::{Expression, Predicate, Scalar};
 use delta_kernel::object_store::local::LocalFileSystem;
 use delta_kernel::scan::{
     AfterSequentialScanMetadata, ParallelScanMetadata, ScanMetadata, StatsOptions,
@@ -18,7 +19,7 @@ use delta_kernel_default_engine::executor::tokio::{
 use url::Url;
 
 use super::{Columns, Reader, Sink};
-use crate::log_shapes::{Error, Result};
+use crate::log_shapes::{Error, Result, one_day};
 
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Executor {
@@ -102,6 +103,11 @@ impl Reader for Kernel {
         let mut builder = snapshot.scan_builder();
         if columns == Columns::Paths {
             builder = builder.with_stats(StatsOptions::none());
+        }
+        if let Some(column) = columns.date() {
+            let day = Scalar::Date(one_day());
+            let is_on_it = Predicate::eq(Expression::column([column]), Expression::literal(day));
+            builder = builder.with_predicate(Arc::new(is_on_it));
         }
         if !self.tuning.row_transforms {
             builder = builder.without_row_transforms();

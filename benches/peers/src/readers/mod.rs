@@ -22,6 +22,10 @@ pub(crate) enum Columns {
     All,
     /// Path and size.
     Paths,
+    /// All of them, of the files of one day: by their partition values.
+    OneDay,
+    /// The same by their statistics.
+    OneDayStats,
 }
 
 impl Columns {
@@ -30,6 +34,17 @@ impl Columns {
         match self {
             Columns::All => "all",
             Columns::Paths => "paths",
+            Columns::OneDay => "one-day",
+            Columns::OneDayStats => "one-day-stats",
+        }
+    }
+
+    /// The column of dates that is filtered by.
+    fn date(self) -> Option<&'static str> {
+        match self {
+            Columns::All | Columns::Paths => None,
+            Columns::OneDay => Some("date"),
+            Columns::OneDayStats => Some("event_date"),
         }
     }
 }
@@ -152,6 +167,10 @@ impl Contestant {
             // It has no way to leave out a column.
             (Kind::Deltalake, Columns::Paths) => false,
             (Kind::Kernel(tuning), Columns::Paths) => tuning == KERNEL || tuning == TUNED,
+            (Kind::Kernel(tuning), _) if columns.date().is_some() => {
+                tuning == KERNEL || tuning == KERNEL_BATCHES || tuning == TUNED
+            }
+            (Kind::Floor | Kind::Deltalake, _) if columns.date().is_some() => false,
             // The second phase is for what this table has not.
             (Kind::Kernel(tuning), _) if tuning == PARALLEL => table.shape.has_parts(),
             _ => true,
@@ -160,7 +179,10 @@ impl Contestant {
 
     /// How many files it lists: those of a checkpoint's floor are not reconciled
     /// with the commits after it.
-    pub(crate) fn files_expected(self, table: Table) -> u64 {
+    pub(crate) fn files_expected(self, table: Table, columns: Columns) -> u64 {
+        if columns.date().is_some() {
+            return table.files_of_one_day();
+        }
         match self.skips_commits(table) {
             true => table.checkpoint_adds(),
             false => table.live_files(),
