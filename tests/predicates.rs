@@ -1175,6 +1175,44 @@ fn times_that_were_cut_to_milliseconds_bound_what_they_were_cut_from() {
 }
 
 #[test]
+fn the_greatest_bound_of_many_files_says_no_more_than_each_of_them() {
+    // Beside a writer that cuts is one that does not, and has the greater bound.
+    let cut = "a".repeat(32);
+    let table = || {
+        of_stats(
+            "string",
+            &[("cut", of_x("a", cut.clone())), ("whole", of_x("a", format!("{cut}b")))],
+        )
+    };
+    assert_kept(table, &[(x().equal(format!("{cut}z")), &["cut"]), (x().equal("b"), &[])]);
+    let half = format!("{}?", "a".repeat(31));
+    let table = || {
+        let greater = of_x("a", format!("{}b", "a".repeat(31)));
+        of_stats("string", &[("greater", greater), ("half", of_x("a", half.clone()))])
+    };
+    assert_kept(table, &[(x().equal(format!("{}\u{1f600}", "a".repeat(31))), &["half"])]);
+    let (low, high) = ("1969-12-31T23:59:58.500Z", "1970-01-01T00:00:02.000Z");
+    let table = || {
+        of_stats(
+            "timestamp",
+            &[
+                ("cut", of_x(low, high)),
+                ("whole", of_x("1969-12-31T23:59:58.499700Z", "1970-01-01T00:00:02.000500Z")),
+            ],
+        )
+    };
+    let both: &[&str] = &["cut", "whole"];
+    assert_kept(
+        table,
+        &[
+            (x().equal(Value::Timestamp(2_000_900)), both),
+            (x().equal(Value::Timestamp(-1_500_900)), both),
+            (x().greater(Value::Timestamp(2_002_000)), &[]),
+        ],
+    );
+}
+
+#[test]
 fn what_was_before_the_gregorian_calendar_or_zones_is_loosely_bounded() {
     // Statistics have the day that a writer meant, files of old writers the number of
     // that day in another calendar.
@@ -1242,6 +1280,8 @@ fn a_nan_may_hide_behind_any_bounds_of_floating_point_numbers() {
                 (x().equal(0.0), &["nothing-else", "zero"]),
                 (x().equal(-0.0), &["nothing-else", "zero"]),
                 (x().equal(0.5), &["nothing-else"]),
+                // The greatest number but NaN is not known.
+                (x().equal(100.0), &["maximum", "nothing-else"]),
                 (x().is_null(), &[]),
             ],
         );

@@ -186,7 +186,7 @@ fn may_be_wanted(
             let lower = known(*lower).and_then(|known| known.believed(&known.lower));
             let upper = known(*upper).and_then(|known| known.believed(&known.upper));
             let null_count = known(*null_count).and_then(|known| known.believed(&known.upper));
-            let ends = skipping.stats.of_ends(place, lower, upper, sets);
+            let ends = skipping.stats.of_many_ends(place, lower, upper, sets);
             place += 1;
             let (lower, upper) = ends;
             let nulls = null_count.and_then(|nulls| cast(&nulls, &ArrowType::Int64).ok());

@@ -10,8 +10,8 @@ use std::str::from_utf8;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryBuilder, Decimal128Builder, Float64Builder, Int64Array,
-    Int64Builder, StringArray, StructArray, new_null_array,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, Decimal128Builder, Float64Builder,
+    Int64Array, Int64Builder, StringArray, StructArray, new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{CastOptions, cast_with_options};
@@ -155,7 +155,7 @@ impl StatsColumns {
 
     /// The ends of the bounds of the column at this place in some sets of files, out of
     /// the ends of what a struct has of them.
-    pub(super) fn of_ends(
+    fn of_ends(
         &self,
         place: usize,
         lower: Option<ArrayRef>,
@@ -168,6 +168,41 @@ impl StatsColumns {
             bound.unwrap_or_else(|| Builder::unknown(kind, sets))
         };
         (end(lower, End::Lower), end(upper, End::Upper))
+    }
+
+    /// The same, where each end is the least or the greatest of many files'. What one of
+    /// them lost where it was cut is given back to the greatest one, which may be of a
+    /// file that was not cut, or is less than what was lost.
+    pub(super) fn of_many_ends(
+        &self,
+        place: usize,
+        lower: Option<ArrayRef>,
+        upper: Option<ArrayRef>,
+        sets: usize,
+    ) -> (ArrayRef, ArrayRef) {
+        let kind = self.columns[place].1;
+        if matches!(kind, Kind::Float | Kind::Double) {
+            // A bound that is NaN says nothing of its file, and nobody counts it among
+            // the others.
+            return (Builder::unknown(kind, sets), Builder::unknown(kind, sets));
+        }
+        let (lower, upper) = self.of_ends(place, lower, upper, sets);
+        if kind != Kind::Text {
+            return (lower, upper);
+        }
+        let cut = |text: &[u8]| -> Option<Vec<u8>> {
+            let Some(long) = text.strip_suffix(&[0xff]) else { return Some(text.to_vec()) };
+            let mut units = 0;
+            let chars = from_utf8(long).ok()?.chars().take_while(|c| {
+                units += c.len_utf16();
+                units < CUT_TEXT_UNITS
+            });
+            let mut text = chars.collect::<String>().into_bytes();
+            text.push(0xff);
+            Some(text)
+        };
+        let texts = upper.as_binary::<i32>().iter().map(|text| text.and_then(cut));
+        (lower, Arc::new(BinaryArray::from_iter(texts)))
     }
 
     /// The same, of statistics that are a struct. `None` for a column of which it
@@ -304,15 +339,14 @@ impl Scalar {
                     End::Upper => Scalar::Int(YEAR_1900),
                 }
             }
-            // Spark writes milliseconds, of both ends.
-            (Kind::Timestamp | Kind::TimestampNtz, Scalar::Int(micros)) if micros % 1000 == 0 => {
-                match end {
-                    End::Upper => Scalar::Int(micros.checked_add(999)?),
-                    // Before 1970 a writer may have cut toward zero.
-                    End::Lower if micros <= 0 => Scalar::Int(micros.checked_sub(999)?),
-                    End::Lower => Scalar::Int(micros),
-                }
-            }
+            // Spark writes milliseconds, of both ends. Each bound is loosened, whoever
+            // wrote it: so the greatest is still the greatest.
+            (Kind::Timestamp | Kind::TimestampNtz, Scalar::Int(micros)) => match end {
+                End::Upper => Scalar::Int(micros.checked_add(999)?),
+                // Before 1970 a writer may have cut toward zero.
+                End::Lower if micros <= 0 => Scalar::Int(micros.checked_sub(999)?),
+                End::Lower => Scalar::Int(micros),
+            },
             (Kind::Decimal(..), Scalar::Decimal(unscaled)) if unscaled.abs() >= EXACT_FLOAT => {
                 let slack = (unscaled.abs() >> 52) + 1;
                 Scalar::Decimal(match end {
@@ -737,11 +771,11 @@ mod tests {
         let of = |data_type, min, max| both(data_type, min, max);
         assert_eq!(of(DataType::Long, "-3", "7"), (int(-3), int(7)));
         assert_eq!(of(DataType::Date, "\"1970-01-02\"", "\"1970-01-03\""), (int(1), int(2)));
-        // Milliseconds; microseconds are as they are.
+        // Milliseconds; microseconds are loosened alike.
         let time = "\"1970-01-01T00:00:01.500Z\"";
         assert_eq!(of(DataType::Timestamp, time, time), (int(1_500_000), int(1_500_999)));
         let time = "\"1970-01-01T00:00:01.500001Z\"";
-        assert_eq!(of(DataType::Timestamp, time, time), (int(1_500_001), int(1_500_001)));
+        assert_eq!(of(DataType::Timestamp, time, time), (int(1_500_001), int(1_501_000)));
         let time = "\"1969-12-31T23:59:59.500Z\"";
         assert_eq!(of(DataType::Timestamp, time, time), (int(-500_999), int(-499_001)));
         // A text of 32 characters may have been longer.
