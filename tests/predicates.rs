@@ -529,9 +529,8 @@ fn batch_of(rows: &[Vec<Cell>], mapping: Mapping) -> RecordBatch {
         field.with_metadata([("PARQUET:field_id".to_owned(), id.to_string())])
     };
     let (mut fields, mut arrays) = (Vec::new(), Vec::new());
-    for at in 0..PART {
-        let mut values = array(at);
-        let mut name = COLUMNS[at];
+    for (at, &name) in COLUMNS.iter().enumerate().take(PART) {
+        let (mut values, mut name) = (array(at), name);
         if let Some((outer, inner)) = name.split_once('.') {
             // Where the field is null, half of the structs are.
             let is_there = |(i, value): (usize, bool)| value || i % 2 == 0;
@@ -735,7 +734,7 @@ fn literals(at: usize) -> Vec<Value> {
 /// Every question of one column.
 fn leaves() -> Vec<Shape> {
     let mut shapes = Vec::new();
-    for at in 0..COLUMNS.len() {
+    for (at, &data_type) in TYPES.iter().enumerate().take(COLUMNS.len()) {
         shapes.push(Shape::IsNull(at));
         shapes.push(Shape::Not(Box::new(Shape::IsNull(at))));
         for how in COMPARISONS {
@@ -749,7 +748,7 @@ fn leaves() -> Vec<Shape> {
             shapes.push(Shape::In(at, vec![value.clone(), Value::Null]));
             shapes.push(Shape::Between(at, value.clone(), other.clone()));
         }
-        match TYPES[at] {
+        match data_type {
             "string" => {
                 for prefix in ["a", "ab", "a long text of many characters, w", "日", "é", "b%"] {
                     shapes.push(Shape::Prefix(at, prefix));
@@ -1334,12 +1333,11 @@ fn statistics_that_cannot_be_read_keep_their_file() {
         r#"{"numRecords":"4","nullCount":{"x":"4"},"minValues":{"X":9}}"#,
     ];
     for text in bad {
-        let table =
-            TestTable::new().commit([protocol(1, 2), metadata("x long"), add("bad").stats(text)]);
-        for table in [table.checkpoint()] {
-            assert_eq!(kept(&table, &x().equal(1)), ["bad"], "{text}");
-            assert_eq!(kept(&table, &x().is_null()), ["bad"], "{text}");
-        }
+        let table = TestTable::new()
+            .commit([protocol(1, 2), metadata("x long"), add("bad").stats(text)])
+            .checkpoint();
+        assert_eq!(kept(&table, &x().equal(1)), ["bad"], "{text}");
+        assert_eq!(kept(&table, &x().is_null()), ["bad"], "{text}");
     }
     let table = TestTable::new().commit([
         protocol(1, 2),

@@ -858,7 +858,7 @@ mod tests {
             if self.1 { operand.as_date() } else { operand }
         }
 
-        fn value<'a>(self, row: &[Option<&'a Plain>]) -> Option<Plain> {
+        fn value(self, row: &[Option<&Plain>]) -> Option<Plain> {
             let value = row[self.0]?;
             Some(if self.1 { value.midnight() } else { value.clone() })
         }
@@ -1123,9 +1123,10 @@ mod tests {
 
     /// What is known of each of `sets`, which are of places among the values.
     fn asked_bounds(kind: &Kind, sets: &[Vec<usize>], known: Known) -> Asked {
-        let ends: Vec<_> = sets.iter().map(|set| ends(kind, set, known)).collect();
-        let places = |of: &dyn Fn(&(Option<usize>, Option<usize>)) -> Option<usize>| {
-            let places = ends.iter().map(|ends| of(ends).map(|at| at as u32));
+        let (lower, upper): (Vec<_>, Vec<_>) =
+            sets.iter().map(|set| ends(kind, set, known)).unzip();
+        let values = |places: Vec<Option<usize>>| {
+            let places = places.into_iter().map(|at| at.map(|at| at as u32));
             take(&kind.array, &UInt32Array::from_iter(places), None).unwrap()
         };
         let has = |is_null: bool| {
@@ -1135,8 +1136,8 @@ mod tests {
             BooleanBuffer::from_iter(sets.iter().map(in_set))
         };
         Asked::Bounds(Bounds {
-            lower: places(&|ends| ends.0),
-            upper: places(&|ends| ends.1),
+            lower: values(lower),
+            upper: values(upper),
             may_be_null: has(true),
             may_be_value: has(false),
         })
