@@ -76,13 +76,13 @@ pub(super) fn check_column_index(bytes: &[u8]) -> Walked {
                 continue;
             }
         };
-        // A list of booleans, of a byte each.
-        let is_list = kind == LIST
-            && walk.bytes.first().is_some_and(|header| elements.contains(&(header & 0xf)));
+        let header = walk.bytes.first().ok_or(Flaw::CutOff)?;
+        let is_list = kind == LIST && elements.contains(&(header & 0xf));
         if !is_list {
             return Err(Flaw::Wrong("a field of a column index has the wrong type"));
         }
         if id == 1 {
+            // Booleans in a list have a byte each.
             let (count, _) = walk.count()?;
             walk.take(count)?;
         } else {

@@ -80,6 +80,9 @@ impl Scan {
     /// the same names and types: those that were added since are null. So it is in
     /// Spark.
     ///
+    /// A [filter](Self::filter) is asked of the table's columns in each changed row, of
+    /// what a row was before an update as of what it is since.
+    ///
     /// Beside what `rows` holds in memory there are the file actions of one commit.
     ///
     /// # Errors

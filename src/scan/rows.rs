@@ -65,6 +65,11 @@ impl Scan {
     /// that are opened (64 KiB each, and their deletion vectors), the rows, of which
     /// one unit a worker is always allowed.
     ///
+    /// With a [filter](Self::filter) there are just the rows that it wants. Of each file
+    /// the row groups are left out, and then the pages, whose statistics, page index
+    /// or Bloom filters rule them out; of the others its columns are decoded, and the
+    /// rest for the rows alone that are left. [`Progress`](crate::Progress) counts them.
+    ///
     /// Deleted rows are left out. A column that a file does not have is null. A
     /// value that a file has in a narrower type is widened; one that does not fit
     /// the table's type is an error.

@@ -22,7 +22,7 @@ pub(in crate::scan) struct RowFilter {
     /// struct on the way which field comes next. Nowhere for a partition column.
     pub(super) places: Vec<Option<Vec<usize>>>,
     pub(super) wanted: Arc<Wanted>,
-    /// Whether rows are left out that are known not to be wanted, and no others.
+    /// Whether rows are left out by row group and by page alone.
     pub(super) keeps_units: bool,
 }
 
