@@ -69,8 +69,12 @@ pub(super) const BATCH_ROWS_MAX: usize = 1 << 20;
 const FILTERED_BYTES_MAX: u64 = 1 << 20;
 /// Columns of a filter are decoded so many rows at once, however small a batch.
 const ASKED_ROWS_MIN: usize = 8192;
-/// A shorter run of deleted rows is decoded with those around it.
+/// A shorter run of dead rows is decoded with those around it.
 const SKIPPED_ROWS_MIN: usize = 4096;
+/// The same where at most one row in so many is live: to begin anew is then cheaper than
+/// what lies between.
+const SKIPPED_ROWS_MIN_OF_FEW: usize = 64;
+const FEW: usize = 32;
 
 /// The columns wanted of every data file of a scan.
 pub(super) struct Wanted {
@@ -690,18 +694,22 @@ fn within(live: &BooleanBuffer, wanted: &BooleanBuffer) -> BooleanBuffer {
 
 /// The runs of rows to decode: all but long runs of dead ones.
 fn long_runs(live: &BooleanBuffer) -> Vec<Range<usize>> {
+    let skipped_min = match live.count_set_bits().saturating_mul(FEW) <= live.len() {
+        true => SKIPPED_ROWS_MIN_OF_FEW,
+        false => SKIPPED_ROWS_MIN,
+    };
     let mut runs: Vec<Range<usize>> = Vec::new();
     for (begin, end) in live.set_slices() {
         match runs.last_mut() {
-            Some(run) if begin - run.end < SKIPPED_ROWS_MIN => run.end = end,
+            Some(run) if begin - run.end < skipped_min => run.end = end,
             _ => runs.push(begin..end),
         }
     }
     // The ends of a piece cost nothing to decode if they are short as well.
-    if let Some(first) = runs.first_mut().filter(|first| first.start < SKIPPED_ROWS_MIN) {
+    if let Some(first) = runs.first_mut().filter(|first| first.start < skipped_min) {
         first.start = 0;
     }
-    if let Some(last) = runs.last_mut().filter(|last| live.len() - last.end < SKIPPED_ROWS_MIN) {
+    if let Some(last) = runs.last_mut().filter(|last| live.len() - last.end < skipped_min) {
         last.end = live.len();
     }
     runs
