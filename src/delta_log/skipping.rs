@@ -139,7 +139,7 @@ impl Skipping {
 
     /// The partition columns that it asks for.
     pub(super) fn partition_columns(&self) -> impl Iterator<Item = &AskedColumn> {
-        self.question.columns().iter().filter(|column| column.partition.is_some())
+        self.columns().iter().filter(|column| column.partition.is_some())
     }
 
     /// The fields of an action that it asks for.
@@ -182,29 +182,17 @@ impl Skipping {
         partition: &[Option<Bounds>],
         stats: Option<Vec<Option<Bounds>>>,
     ) -> Result<Judged> {
-        let by_stats = stats.is_some();
+        let out = if stats.is_some() { Verdict::Skipped } else { Verdict::Pruned };
         let mut partition = partition.iter();
         let mut stats = stats.unwrap_or_default().into_iter();
-        let asked: Vec<Asked> = self
-            .question
-            .columns()
-            .iter()
-            .map(|column| {
-                let bounds = match column.partition {
-                    Some(_) => partition.next().cloned().flatten(),
-                    None => stats.next().flatten(),
-                };
-                bounds.map_or(Asked::Nothing, Asked::Bounds)
-            })
-            .collect();
-        let outcomes = self.question.outcomes(files.rows, &asked)?;
-        let out = if by_stats { Verdict::Skipped } else { Verdict::Pruned };
-        let verdict = |outcomes: &Outcomes| match outcomes.may_be_true() {
-            true => Verdict::Kept,
-            false => out,
-        };
+        let bounds = self.columns().iter().map(|column| match column.partition {
+            Some(_) => partition.next().cloned().flatten(),
+            None => stats.next().flatten(),
+        });
+        let wanted = self.may_be_wanted(files.rows, bounds.collect())?;
+        let verdict = |may_be_wanted| if may_be_wanted { Verdict::Kept } else { out };
         let sizes = files.column(FileField::Size)?.as_primitive::<Int64Type>().clone();
-        Ok(Judged { verdicts: outcomes.iter().map(verdict).collect(), sizes })
+        Ok(Judged { verdicts: wanted.into_iter().map(verdict).collect(), sizes })
     }
 
     /// The partition values that it asks for, as the log has them.

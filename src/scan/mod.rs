@@ -224,9 +224,12 @@ impl Scan {
     /// just the wanted rows, or [all of those files'](Self::whole_files). Columns of
     /// the predicate need not be among those of the stream.
     ///
-    /// As in Spark, and in its own words: NaN equals itself and is greater than any
-    /// other number, the two zeros are equal, texts are compared by their bytes, and
-    /// a date is midnight of its day in UTC.
+    /// Values compare as in Spark: NaN equals itself and is greater than any other
+    /// number, the two zeros are equal, texts are compared by their bytes, and a date
+    /// is midnight of its day in UTC. Statistics are taken for what their writer may
+    /// have meant ("Per-file Statistics"): cut texts and times, a NaN that they leave
+    /// out. A listing with a filter is not complete, so its files are not counted
+    /// against what the table says of them; [`Progress`] counts what was left out.
     ///
     /// # Errors
     /// `InvalidArgument`, saying where, for a column that the table does not have, and for
