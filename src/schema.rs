@@ -469,6 +469,13 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
+impl DataType {
+    /// The primitive type that the protocol calls by this name.
+    pub(crate) fn of_name(name: &str) -> Option<DataType> {
+        primitive(name).ok()
+    }
+}
+
 enum Unreadable {
     Unknown,
     Decimal,

@@ -1,12 +1,11 @@
 //! A predicate from its SQL text.
 //!
-//! Words and their places come from `sqlparser`'s tokenizer; what they mean
-//! together is told here, in one loop over a stack of open parentheses, because a
-//! host may pass on the text of a stranger. No text makes this code recurse far, and
-//! no tree is made but the predicate's own, whose depth is bounded. `sqlparser`'s
-//! own parser gives out its stack on 100,000 times `NOT`, and on 30 calls within
-//! one another with a limit of 50 set; its trees are as deep as a list of `OR` is
-//! long, and so is their drop.
+//! The grammar is `sqlparser`'s; what its tree means for a predicate is told here.
+//! Of the parser's many keywords it is left those of conditions alone, so there is
+//! no statement that it could read. A host may pass on the text of a stranger, and
+//! the parser's calls and its trees, which are as deep as a list of `OR` is long,
+//! take more stack than a thread may have: both are bounded, and a stack that is
+//! large enough for them is made for the time of reading.
 
 use std::any::TypeId;
 use std::cmp::Ordering;
@@ -16,8 +15,11 @@ use arrow::array::AsArray;
 use arrow::datatypes::{
     Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
 };
+use sqlparser::ast::{self, BinaryOperator, Expr, Ident, Spanned, UnaryOperator};
 use sqlparser::dialect::Dialect;
-use sqlparser::tokenizer::{Location, Token, Tokenizer, Word};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Word};
 
 use super::bind::{Fit, Keys, scaled};
 use super::outcomes::float_key;
@@ -28,11 +30,18 @@ use crate::error::{Error, Result, escaped};
 use crate::partition_value::PartitionColumn;
 use crate::schema::DataType;
 
-/// Longer texts are refused: tokens take some 100 times the memory of theirs.
+/// Longer texts are refused: tokens take some 100 times the memory of theirs, and
+/// each operator is a level of the parser's tree.
 const TEXT_BYTES_MAX: usize = 1024 * 1024;
 
-/// Casts of casts are refused beyond: they are all that is read by recursion.
-const CASTS_MAX: usize = 8;
+/// The parser's calls within one another; two are a level of a predicate.
+const CALLS_MAX: usize = 2 * DEPTH_MAX + 32;
+
+/// The stack to read on, of which only what is touched takes memory. Without
+/// optimization no call takes more than 84 KiB, and the drop of a tree 96 bytes
+/// for each of its levels, of which the longest text has half a million: 48 MiB
+/// for either.
+const STACK_BYTES: usize = 160 * 1024 * 1024;
 
 const MICROS_A_DAY: i64 = 86_400_000_000;
 
@@ -69,6 +78,66 @@ impl Dialect for Words {
     fn supports_nested_comments(&self) -> bool {
         true
     }
+
+    /// No value at all is not SQL's, but may be what a program writes.
+    fn supports_in_empty_list(&self) -> bool {
+        true
+    }
+
+    /// What could not be read as what its keyword begins is no name instead.
+    fn is_reserved_for_identifier(&self, _: Keyword) -> bool {
+        true
+    }
+
+    /// Values with a sign or a type before them, whatever the type, are leaves.
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        use Keyword::{AND, BETWEEN, ESCAPE, FROM, IN, IS, LIKE, NoKeyword, OR};
+        let [this, next] = [0, 1].map(|n| parser.peek_nth_token_ref(n));
+        Some(match (&this.token, &next.token) {
+            (Token::Word(word), _)
+                if [AND, BETWEEN, ESCAPE, FROM, IN, IS, LIKE, OR].contains(&word.keyword) =>
+            {
+                parser.expected_ref("a column or a value (backticks make a name of it)", this)
+            }
+            (Token::Word(word), Token::SingleQuotedString(_))
+                if word.keyword == NoKeyword && word.quote_style.is_none() =>
+            {
+                parser.parse_data_type().and_then(|data_type| {
+                    let value = parser.parse_value()?;
+                    let typed = ast::TypedString { data_type, value, uses_odbc_syntax: false };
+                    Ok(Expr::TypedString(typed))
+                })
+            }
+            (sign @ (Token::Minus | Token::Plus), Token::Number(digits, is_long)) => {
+                let sign = if *sign == Token::Minus { "-" } else { "" };
+                let number = ast::Value::Number(format!("{sign}{digits}"), *is_long);
+                let number = number.with_span(this.span);
+                parser.advance_token();
+                parser.advance_token();
+                Ok(Expr::Value(number))
+            }
+            _ => return None,
+        })
+    }
+
+    /// Tells what may stand behind `IS` and `NOT`, of which the parser knows more.
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        use Keyword::{BETWEEN, DISTINCT, FALSE, IN, IS, LIKE, NOT, NULL, TRUE};
+        let keyword = |n| match &parser.peek_nth_token_ref(n).token {
+            Token::Word(word) => word.keyword,
+            _ => Keyword::NoKeyword,
+        };
+        let (n, words, expected) = match keyword(0) {
+            NOT => (1, &[IN, BETWEEN, LIKE][..], "IN, BETWEEN or LIKE"),
+            IS => {
+                let n = if keyword(1) == NOT { 2 } else { 1 };
+                (n, &[NULL, TRUE, FALSE, DISTINCT][..], "NULL, TRUE, FALSE or DISTINCT FROM")
+            }
+            _ => return None,
+        };
+        let is_known = words.contains(&keyword(n));
+        (!is_known).then(|| parser.expected_ref(expected, parser.peek_nth_token_ref(n)))
+    }
 }
 
 impl Predicate {
@@ -103,7 +172,12 @@ impl Predicate {
     /// `InvalidArgument`, with the line and the column of what is wrong, from 1, in
     /// characters.
     pub fn parse(text: &str) -> Result<Predicate> {
-        Reader::new(text)?.predicate()
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(Error::invalid(format!(
+                "predicate: its text has more than {TEXT_BYTES_MAX} bytes"
+            )));
+        }
+        stacker::grow(STACK_BYTES, || read(text))
     }
 }
 
@@ -115,563 +189,86 @@ impl FromStr for Predicate {
     }
 }
 
-/// The words of a text, and how many of them are read.
-struct Reader {
-    tokens: std::iter::Peekable<std::vec::IntoIter<(Token, Place)>>,
-    end: Place,
-    /// The casts that are being read, one within the other.
-    casts: usize,
-}
-
-/// What stands between operators.
-enum Term {
-    Column(Operand),
-    Value(Literal),
-    Condition(Predicate, Place),
-}
-
-/// What was read since a parenthesis was opened.
-struct Group {
-    open: Place,
-    /// All but the last of what `OR` joins.
-    any: Option<Predicate>,
-    /// Of the last, all but the last of what `AND` joins.
-    all: Option<Predicate>,
-    /// Whether there is a `NOT`, or an odd number of them, before the next term.
-    is_negated: bool,
-    /// Whether there is a `NOT` at all.
-    has_not: bool,
-}
-
-impl Group {
-    fn new(open: Place) -> Group {
-        Group { open, any: None, all: None, is_negated: false, has_not: false }
-    }
-
-    /// Adds `term`, which `AND` or `OR` or the end follows.
-    fn and(&mut self, term: Term) -> Result<()> {
-        let at = term.place();
-        let mut condition = term.condition()?;
-        if std::mem::take(&mut self.is_negated) {
-            condition = condition.not();
-            not_too_deep(&condition, at)?;
+/// Reads on a stack that is large enough.
+fn read(text: &str) -> Result<Predicate> {
+    let tokens = tokens(text)?;
+    let Some(TokenWithSpan { span: Span { end, .. }, .. }) = tokens.last().cloned() else {
+        return Err(Error::invalid("predicate: its text is empty"));
+    };
+    let mut parser =
+        Parser::new(&Words).with_recursion_limit(CALLS_MAX).with_tokens_with_locations(tokens);
+    let expr = parser.parse_expr().and_then(|expr| match parser.peek_token_ref() {
+        TokenWithSpan { token: Token::EOF, .. } => Ok(expr),
+        token => parser.expected_ref("an operator or the end", token),
+    });
+    match expr {
+        Ok(expr) => condition(expr),
+        Err(ParserError::RecursionLimitExceeded) => {
+            Err(place(parser.get_current_token().span.start).too_deep())
         }
-        self.has_not = false;
-        self.all = Some(match self.all.take() {
-            Some(all) => all.and(condition),
-            None => condition,
-        });
-        self.all.as_ref().map_or(Ok(()), |all| not_too_deep(all, at))
-    }
-
-    /// Ends what `AND` joins.
-    fn or(&mut self) -> Result<()> {
-        self.any = match (self.any.take(), self.all.take()) {
-            (Some(any), Some(all)) => Some(any.or(all)),
-            (any, all) => any.or(all),
-        };
-        self.any.as_ref().map_or(Ok(()), |any| not_too_deep(any, self.open))
-    }
-
-    /// What all of it is, with `last` for the last term.
-    fn closed(mut self, last: Term) -> Result<Term> {
-        if self.any.is_none() && self.all.is_none() && !self.has_not {
-            return Ok(last);
-        }
-        self.and(last)?;
-        self.or()?;
-        match self.any {
-            Some(predicate) => Ok(Term::Condition(predicate, self.open)),
-            None => Err(Error::bug("a group of conditions has none")),
-        }
-    }
-}
-
-fn not_too_deep(predicate: &Predicate, at: Place) -> Result<()> {
-    match predicate.node {
-        Node::TooDeep => Err(at.too_deep()),
-        _ => Ok(()),
-    }
-}
-
-impl Term {
-    fn place(&self) -> Place {
-        match self {
-            Term::Column(operand) => operand.at,
-            Term::Value(literal) => literal.at,
-            Term::Condition(_, at) => *at,
-        }
-    }
-
-    fn condition(self) -> Result<Predicate> {
-        match self {
-            Term::Condition(predicate, _) => Ok(predicate),
-            Term::Column(operand) => Ok(operand.is_true()),
-            Term::Value(Literal { value: Value::Boolean(is_true), .. }) => {
-                Ok(Predicate::always(is_true))
-            }
-            Term::Value(Literal { value: Value::Null, .. }) => Ok(constant(None)),
-            Term::Value(Literal { value, at }) => {
-                Err(at.invalid(format!("{} is no condition", shown(&value))))
-            }
-        }
-    }
-}
-
-fn constant(outcome: Option<bool>) -> Predicate {
-    Predicate::leaf(Node::Constant(outcome))
-}
-
-impl Reader {
-    fn new(text: &str) -> Result<Reader> {
-        let start = place(Location { line: 1, column: 1 });
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(Error::invalid(format!(
-                "predicate: its text has more than {TEXT_BYTES_MAX} bytes"
-            )));
-        }
-        let mut end = start;
-        let mut tokens = Vec::new();
-        let spaced = Tokenizer::new(&Words, text).tokenize_with_location().map_err(|e| {
-            let mut message = e.message.chars();
-            let first = message.next().map(|c| c.to_ascii_lowercase());
-            let message: String = first.into_iter().chain(message).collect();
-            place(e.location).invalid(escaped(&message))
-        })?;
-        for token in spaced {
-            end = place(token.span.end);
-            if !matches!(token.token, Token::Whitespace(_) | Token::EOF) {
-                tokens.push((token.token, place(token.span.start)));
-            }
-        }
-        if tokens.is_empty() {
-            return Err(Error::invalid("predicate: its text is empty"));
-        }
-        Ok(Reader { tokens: tokens.into_iter().peekable(), end, casts: 0 })
-    }
-
-    fn predicate(mut self) -> Result<Predicate> {
-        let mut groups: Vec<Group> = Vec::new();
-        let mut group = Group::new(self.place());
-        loop {
-            let at = self.place();
-            if self.skip("NOT") {
-                group.is_negated = !group.is_negated;
-                group.has_not = true;
-                continue;
-            }
-            if self.skip_token(&Token::LParen) {
-                // More than its text has where a predicate is shown: some may be
-                // written about a single name.
-                if groups.len() > DEPTH_MAX {
-                    return Err(at.too_deep());
-                }
-                groups.push(std::mem::replace(&mut group, Group::new(at)));
-                continue;
-            }
-            let mut term = self.simple()?;
-            loop {
-                term = self.behind(term)?;
-                let at = self.place();
-                if self.skip_token(&Token::RParen) {
-                    match groups.pop() {
-                        Some(outer) => {
-                            term = std::mem::replace(&mut group, outer).closed(term)?;
-                            continue;
-                        }
-                        None => {
-                            return Err(at.invalid("a parenthesis is closed that was not opened"));
-                        }
-                    }
-                }
-                if self.skip("AND") {
-                    group.and(term)?;
-                } else if self.skip("OR") {
-                    group.and(term)?;
-                    group.or()?;
-                } else if self.tokens.peek().is_some() {
-                    return Err(self.no_operator(if groups.is_empty() {
-                        "the end"
-                    } else {
-                        "\")\""
-                    }));
-                } else if !groups.is_empty() {
-                    return Err(group.open.invalid("this parenthesis is not closed"));
-                } else {
-                    return group.closed(term)?.condition();
-                }
-                break;
-            }
-        }
-    }
-
-    /// `term` with all that is asked of it behind it.
-    fn behind(&mut self, mut term: Term) -> Result<Term> {
-        loop {
-            let at = term.place();
-            let predicate = if let Some(comparison) = self.comparison() {
-                compared(term, comparison, self.value()?)?
-            } else if self.skip("IS") {
-                self.behind_is(term)?
-            } else {
-                let is_negated = self.skip("NOT");
-                let predicate = if self.skip("IN") {
-                    self.behind_in(term)?
-                } else if self.skip("BETWEEN") {
-                    let (low, high) = term.twice()?;
-                    let low = compared(low, Comparison::GreaterOrEqual, self.value()?)?;
-                    self.expect("AND")?;
-                    low.and(compared(high, Comparison::LessOrEqual, self.value()?)?)
-                } else if self.skip("LIKE") {
-                    self.behind_like(term)?
-                } else if is_negated {
-                    return Err(self.unexpected("IN, BETWEEN or LIKE"));
-                } else {
-                    return Ok(term);
-                };
-                if is_negated { predicate.not() } else { predicate }
+        Err(ParserError::ParserError(text) | ParserError::TokenizerError(text)) => {
+            let told = || {
+                let (message, at) = text.rsplit_once(" at Line: ")?;
+                let (line, column) = at.split_once(", Column: ")?;
+                Some((message, Location::new(line.parse().ok()?, column.parse().ok()?)))
             };
-            term = Term::Condition(predicate, at);
+            let (message, at) = told().unwrap_or((&text, end));
+            let spellings = [
+                ("Expected: ", "expected "),
+                (", found: ", ", found "),
+                ("found EOF", "found the end"),
+                ("expected an expression", "expected a column or a value"),
+            ];
+            let message = spellings.iter().fold(message.to_owned(), |message, (theirs, ours)| {
+                message.replacen(theirs, ours, 1)
+            });
+            Err(place(at).invalid(escaped(&message)))
         }
     }
+}
 
-    fn comparison(&mut self) -> Option<Comparison> {
-        let comparison = match self.tokens.peek()?.0 {
-            Token::Eq | Token::DoubleEq => Comparison::Equal,
-            Token::Neq => Comparison::NotEqual,
-            Token::Lt => Comparison::Less,
-            Token::LtEq => Comparison::LessOrEqual,
-            Token::Gt => Comparison::Greater,
-            Token::GtEq => Comparison::GreaterOrEqual,
-            Token::Spaceship => Comparison::NotDistinct,
-            _ => return None,
-        };
-        self.tokens.next();
-        Some(comparison)
-    }
-
-    fn behind_is(&mut self, term: Term) -> Result<Predicate> {
-        let is_negated = self.skip("NOT");
-        let same = if is_negated { Comparison::Distinct } else { Comparison::NotDistinct };
-        let at = self.place();
-        if self.skip("DISTINCT") {
-            self.expect("FROM")?;
-            let distinct = if is_negated { Comparison::NotDistinct } else { Comparison::Distinct };
-            return compared(term, distinct, self.value()?);
+/// The tokens of a text. Words that are no condition's are names to the parser,
+/// whatever it knows that begins with them.
+fn tokens(text: &str) -> Result<Vec<TokenWithSpan>> {
+    let mut tokens = Tokenizer::new(&Words, text).tokenize_with_location().map_err(|e| {
+        let mut message = e.message;
+        if let Some(first) = message.get_mut(..1) {
+            first.make_ascii_lowercase();
         }
-        for (word, is_true) in [("TRUE", true), ("FALSE", false)] {
-            if self.skip(word) {
-                let value = Literal { value: Value::Boolean(is_true), at };
-                return compared(term, same, Term::Value(value));
-            }
-        }
-        if !self.skip("NULL") {
-            return Err(self.unexpected("NULL, TRUE, FALSE or DISTINCT FROM"));
-        }
-        let is_null = match term {
-            Term::Column(operand) => operand.is_null(),
-            Term::Value(literal) => Predicate::always(literal.value == Value::Null),
-            Term::Condition(_, at) => return Err(unsupported(at, "IS NULL of a condition is")),
-        };
-        Ok(if is_negated { is_null.not() } else { is_null })
-    }
-
-    fn behind_in(&mut self, term: Term) -> Result<Predicate> {
-        if !self.skip_token(&Token::LParen) {
-            return Err(self.unexpected("a list in parentheses"));
-        }
-        let mut literals = Vec::new();
-        // No value at all is not SQL's, but may be what a program writes.
-        while !self.skip_token(&Token::RParen) {
-            if !literals.is_empty() && !self.skip_token(&Token::Comma) {
-                return Err(self.unexpected("a comma or \")\""));
-            }
-            match self.value()? {
-                Term::Value(literal) => literals.push(literal),
-                term => {
-                    let at = term.place();
-                    let what = format!("a list of other than values{} is", at.hint());
-                    return Err(unsupported(at, &what));
-                }
-            }
-        }
-        match term {
-            Term::Column(operand) => Ok(Predicate::leaf(Node::In(operand, literals))),
-            Term::Value(value) => {
-                literals.into_iter().try_fold(Predicate::always(false), |any, of| {
-                    Ok(any.or(folded(&value, Comparison::Equal, &of)?))
-                })
-            }
-            Term::Condition(_, at) => Err(unsupported(at, "IN of a condition is")),
-        }
-    }
-
-    fn behind_like(&mut self, term: Term) -> Result<Predicate> {
-        let text = |term: Term| match term {
-            Term::Value(Literal { value: Value::String(text), at }) => Ok((text, at)),
-            term => Err(term.place().invalid("expected a text between single quotes")),
-        };
-        let (pattern, at) = text(self.value()?)?;
-        let mut escape = Some('\\');
-        if self.skip("ESCAPE") {
-            let (text, at) = text(self.value()?)?;
-            let mut chars = text.chars();
-            escape = chars.next();
-            if chars.next().is_some() {
-                return Err(at.invalid("an escape is one character, or none"));
-            }
-        }
-        match term {
-            Term::Column(operand) => {
-                Ok(Predicate::leaf(Node::Like(operand, Pattern { text: pattern, escape, at })))
-            }
-            term => Err(unsupported(term.place(), "LIKE of other than a column is")),
-        }
-    }
-
-    /// A column or a value, which may stand in parentheses.
-    fn value(&mut self) -> Result<Term> {
-        let open = self.place();
-        let mut parentheses = 0_usize;
-        while self.skip_token(&Token::LParen) {
-            parentheses += 1;
-        }
-        let term = self.simple()?;
-        for _ in 0..parentheses {
-            if self.tokens.peek().is_none() {
-                return Err(open.invalid("this parenthesis is not closed"));
-            }
-            if !self.skip_token(&Token::RParen) {
-                return Err(self.no_operator("\")\""));
-            }
-        }
-        Ok(term)
-    }
-
-    /// A column or a value, which is none in parentheses, and its casts.
-    fn simple(&mut self) -> Result<Term> {
-        let mut term = self.bare()?;
-        while self.skip_token(&Token::DoubleColon) {
-            let data_type = self.data_type()?;
-            term = cast(term, &data_type)?;
-        }
-        Ok(term)
-    }
-
-    fn bare(&mut self) -> Result<Term> {
-        let at = self.place();
-        let value = match self.tokens.next_if(|(token, _)| is_value(token)) {
-            None => return Err(self.unexpected("a column or a value")),
-            Some((Token::Word(word), _)) => return self.word(word, at),
-            Some((Token::Number(text, is_long), _)) => number(&text, is_long, at)?,
-            Some((sign @ (Token::Minus | Token::Plus), _)) => match self.tokens.next() {
-                Some((Token::Number(text, is_long), _)) if sign == Token::Minus => {
-                    number(&format!("-{text}"), is_long, at)?
-                }
-                Some((Token::Number(text, is_long), _)) => number(&text, is_long, at)?,
-                _ => return Err(unsupported(at, "arithmetic is")),
-            },
-            Some((Token::HexStringLiteral(text), _)) => Value::Binary(
-                hexadecimal(&text)
-                    .ok_or_else(|| at.invalid("expected pairs of hexadecimal digits"))?,
-            ),
-            Some((Token::SingleQuotedString(text) | Token::NationalStringLiteral(text), _)) => {
-                Value::String(text)
-            }
-            Some((token, _)) => return Err(Error::bug(format!("{token} was taken for a value"))),
-        };
-        Ok(Term::Value(Literal { value, at }))
-    }
-
-    /// What begins with `word`: a column, a value, or what is not supported.
-    fn word(&mut self, word: Word, at: Place) -> Result<Term> {
-        let value = |value| Ok(Term::Value(Literal { value, at }));
-        if word.quote_style.is_none() {
-            let upper = word.value.to_ascii_uppercase();
-            let next = self.tokens.peek().map(|(token, _)| token);
-            match (upper.as_str(), next) {
-                ("TRUE", _) => return value(Value::Boolean(true)),
-                ("FALSE", _) => return value(Value::Boolean(false)),
-                ("NULL", _) => return value(Value::Null),
-                ("SELECT" | "EXISTS" | "WITH", _) => return Err(unsupported(at, "subqueries are")),
-                ("CASE" | "INTERVAL", _) => return Err(unsupported(at, &format!("{upper} is"))),
-                (_, _) if is_reserved(&upper) => {
-                    return Err(at.invalid(format!(
-                        "expected a column or a value, found {upper} (backticks make a name of it)"
-                    )));
-                }
-                ("CAST", Some(Token::LParen)) => {
-                    let term = self.cast_value(at)?;
-                    self.expect("AS")?;
-                    let data_type = self.data_type()?;
-                    self.close()?;
-                    return Ok(cast(term, &data_type)?.moved(at));
-                }
-                ("DATE", Some(Token::LParen)) => {
-                    let term = cast(self.cast_value(at)?, &DataType::Date)?;
-                    self.close()?;
-                    return Ok(term.moved(at));
-                }
-                (_, Some(Token::SingleQuotedString(_))) => {
-                    let data_type = self.type_of(&word.value, at)?;
-                    if let Some((Token::SingleQuotedString(text), _)) = self.tokens.next() {
-                        return value(typed(&text, &data_type, at)?);
+        place(e.location).invalid(escaped(&message))
+    })?;
+    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
+    let mut is_behind_point = false;
+    for i in 0..tokens.len() {
+        let next = tokens.get(i + 1).map(|next| &next.token);
+        let is_call = next == Some(&Token::LParen);
+        let is_before_from = matches!(next, Some(Token::Word(Word { keyword: Keyword::FROM, .. })));
+        let Some(this) = tokens.get_mut(i) else { break };
+        let at = place(this.span.start);
+        match &mut this.token {
+            Token::Word(word) => {
+                let upper = word.value.to_ascii_uppercase();
+                let is_known = match upper.as_str() {
+                    _ if is_behind_point || word.quote_style.is_some() => false,
+                    "SELECT" | "EXISTS" | "WITH" => return Err(unsupported(at, "subqueries are")),
+                    "CASE" | "ILIKE" | "INTERVAL" | "RLIKE" => {
+                        return Err(unsupported(at, &format!("{upper} is")));
                     }
+                    "CAST" => is_call,
+                    "DISTINCT" => is_before_from,
+                    upper => upper == "AS" || is_reserved(upper),
+                };
+                if !is_known {
+                    word.keyword = Keyword::NoKeyword;
                 }
-                _ => {}
             }
+            Token::LBracket => return Err(unsupported(at, "what is in lists and maps is")),
+            Token::Placeholder(_) => return Err(unsupported(at, "a value that is given later is")),
+            _ => {}
         }
-        let mut in_double_quotes = word.quote_style == Some('"');
-        let mut parts = vec![word.value];
-        while self.skip_token(&Token::Period) {
-            match self.tokens.next_if(|(token, _)| matches!(token, Token::Word(_))) {
-                Some((Token::Word(word), _)) => {
-                    in_double_quotes |= word.quote_style == Some('"');
-                    parts.push(word.value);
-                }
-                _ => return Err(self.unexpected("a name")),
-            }
-        }
-        if let Some((Token::LParen, _)) = self.tokens.peek() {
-            return Err(unsupported(at, &format!("the function {} is", escaped(&parts.join(".")))));
-        }
-        if parts.iter().any(String::is_empty) {
-            return Err(at.invalid("a name is empty"));
-        }
-        let at = Place { in_double_quotes, ..at };
-        Ok(Term::Column(Operand { name: Name::Parts(parts), as_date: false, at }))
+        is_behind_point = this.token == Token::Period;
     }
-
-    /// What a cast that begins at `at` is of.
-    fn cast_value(&mut self, at: Place) -> Result<Term> {
-        if self.casts == CASTS_MAX {
-            return Err(at.invalid(format!("there are more than {CASTS_MAX} casts around it")));
-        }
-        self.skip_token(&Token::LParen);
-        self.casts += 1;
-        let term = self.value()?;
-        self.casts -= 1;
-        Ok(term)
-    }
-
-    fn data_type(&mut self) -> Result<DataType> {
-        let at = self.place();
-        match self.tokens.next_if(|(token, _)| matches!(token, Token::Word(_))) {
-            Some((Token::Word(word), _)) => self.type_of(&word.value, at),
-            _ => Err(self.unexpected("a type")),
-        }
-    }
-
-    /// The type that `name`, and what follows, is the name of.
-    fn type_of(&mut self, name: &str, at: Place) -> Result<DataType> {
-        Ok(match name.to_ascii_uppercase().as_str() {
-            "BOOLEAN" => DataType::Boolean,
-            "BYTE" | "TINYINT" => DataType::Byte,
-            "SHORT" | "SMALLINT" => DataType::Short,
-            "INT" | "INTEGER" => DataType::Integer,
-            "LONG" | "BIGINT" => DataType::Long,
-            "FLOAT" | "REAL" => DataType::Float,
-            "DOUBLE" => DataType::Double,
-            "STRING" => DataType::String,
-            "BINARY" => DataType::Binary,
-            "DATE" => DataType::Date,
-            "TIMESTAMP" | "TIMESTAMP_LTZ" => DataType::Timestamp,
-            "TIMESTAMP_NTZ" => DataType::TimestampNtz,
-            "DECIMAL" | "DEC" | "NUMERIC" => {
-                // As in Spark, where nothing is said of them.
-                let (mut precision, mut scale) = (10, 0);
-                if self.skip_token(&Token::LParen) {
-                    precision = self.digits()?;
-                    if self.skip_token(&Token::Comma) {
-                        scale = self.digits()?;
-                    }
-                    self.close()?;
-                }
-                if !(1..=38).contains(&precision) || scale > precision {
-                    return Err(at.invalid(format!(
-                        "a decimal has 1 to 38 digits, of which some are behind the point: not \
-                         {precision} and {scale}"
-                    )));
-                }
-                DataType::Decimal { precision, scale }
-            }
-            name => {
-                return Err(at.invalid(format!("{} is no type that is known here", escaped(name))));
-            }
-        })
-    }
-
-    fn digits(&mut self) -> Result<u8> {
-        let number = match self.tokens.peek() {
-            Some((Token::Number(text, false), _)) => text.parse().ok(),
-            _ => None,
-        };
-        let Some(number) = number else { return Err(self.unexpected("a number of digits")) };
-        self.tokens.next();
-        Ok(number)
-    }
-
-    fn place(&mut self) -> Place {
-        self.tokens.peek().map_or(self.end, |(_, at)| *at)
-    }
-
-    /// Whether the next word was `word`, which is behind then.
-    fn skip(&mut self, word: &str) -> bool {
-        let is_word = |token: &Token| match token {
-            Token::Word(next) => {
-                next.quote_style.is_none() && next.value.eq_ignore_ascii_case(word)
-            }
-            _ => false,
-        };
-        self.tokens.next_if(|(token, _)| is_word(token)).is_some()
-    }
-
-    fn skip_token(&mut self, token: &Token) -> bool {
-        self.tokens.next_if(|(next, _)| next == token).is_some()
-    }
-
-    fn expect(&mut self, word: &str) -> Result<()> {
-        if self.skip(word) { Ok(()) } else { Err(self.unexpected(word)) }
-    }
-
-    fn close(&mut self) -> Result<()> {
-        if self.skip_token(&Token::RParen) { Ok(()) } else { Err(self.no_operator("\")\"")) }
-    }
-
-    fn unexpected(&mut self, expected: &str) -> Error {
-        let found = match self.tokens.peek() {
-            Some((token, _)) => escaped(&token.to_string()),
-            None => "the end".to_owned(),
-        };
-        self.place().invalid(format!("expected {expected}, found {found}"))
-    }
-
-    /// For what follows a term and is not known: `end` may have.
-    fn no_operator(&mut self, end: &str) -> Error {
-        let at = self.place();
-        match self.tokens.peek() {
-            Some((
-                Token::Plus
-                | Token::Minus
-                | Token::Mul
-                | Token::Div
-                | Token::Mod
-                | Token::StringConcat
-                | Token::Ampersand
-                | Token::Pipe
-                | Token::Caret
-                | Token::ShiftLeft
-                | Token::ShiftRight,
-                _,
-            )) => unsupported(at, "arithmetic is"),
-            Some((Token::LBracket, _)) => unsupported(at, "what is in lists and maps is"),
-            Some((Token::Comma, _)) => unsupported(at, "a list before IN, or without one, is"),
-            Some((Token::Word(word), _)) if is_reserved(&word.value) => {
-                unsupported(at, &format!("{} here is", word.value.to_ascii_uppercase()))
-            }
-            _ => self.unexpected(&format!("an operator or {end}")),
-        }
-    }
+    Ok(tokens)
 }
 
 fn place(at: Location) -> Place {
@@ -682,40 +279,295 @@ fn unsupported(at: Place, what: &str) -> Error {
     at.invalid(format!("{what} not supported; {SUPPORTED}"))
 }
 
-/// Whether a column or a value may begin so.
-fn is_value(token: &Token) -> bool {
-    matches!(
-        token,
-        Token::Word(_)
-            | Token::Number(..)
-            | Token::Minus
-            | Token::Plus
-            | Token::HexStringLiteral(_)
-            | Token::SingleQuotedString(_)
-            | Token::NationalStringLiteral(_)
-    )
+/// Where it begins: by a loop, for it may be as deep as it is long.
+fn start(mut expr: &Expr) -> Place {
+    loop {
+        expr = match expr {
+            Expr::Nested(first)
+            | Expr::IsNull(first)
+            | Expr::IsNotNull(first)
+            | Expr::IsTrue(first)
+            | Expr::IsNotTrue(first)
+            | Expr::IsFalse(first)
+            | Expr::IsNotFalse(first)
+            | Expr::IsDistinctFrom(first, _)
+            | Expr::IsNotDistinctFrom(first, _)
+            | Expr::BinaryOp { left: first, .. }
+            | Expr::UnaryOp { expr: first, .. }
+            | Expr::Cast { expr: first, .. }
+            | Expr::InList { expr: first, .. }
+            | Expr::Between { expr: first, .. }
+            | Expr::Like { expr: first, .. }
+            | Expr::JsonAccess { value: first, .. }
+            | Expr::CompoundFieldAccess { root: first, .. } => first,
+            Expr::Tuple(parts) => match parts.first() {
+                Some(first) => first,
+                None => return Place::default(),
+            },
+            Expr::Function(function) => return place(function.name.span().start),
+            Expr::TypedString(typed) => match &typed.data_type {
+                ast::DataType::Custom(name, _) => return place(name.span().start),
+                _ => return place(typed.value.span.start),
+            },
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_) => {
+                return place(expr.span().start);
+            }
+            _ => return Place::default(),
+        }
+    }
 }
 
-impl Term {
-    /// The same for both of two conditions.
-    fn twice(self) -> Result<(Term, Term)> {
-        match self {
-            Term::Column(operand) => Ok((Term::Column(operand.clone()), Term::Column(operand))),
-            Term::Value(literal) => Ok((Term::Value(literal.clone()), Term::Value(literal))),
-            Term::Condition(_, at) => Err(unsupported(at, "BETWEEN of a condition is")),
-        }
-    }
+fn constant(outcome: Option<bool>) -> Predicate {
+    Predicate::leaf(Node::Constant(outcome))
+}
 
-    /// The same, said to stand at `at`, where what is around it begins.
-    fn moved(self, at: Place) -> Term {
-        match self {
-            Term::Column(Operand { name, as_date, at: Place { in_double_quotes, .. } }) => {
-                Term::Column(Operand { name, as_date, at: Place { in_double_quotes, ..at } })
+fn condition(expr: Expr) -> Result<Predicate> {
+    let at = start(&expr);
+    let negated = |predicate: Predicate, is_negated| match is_negated {
+        true => predicate.not(),
+        false => predicate,
+    };
+    let is = |operand: Expr, comparison, is_true| {
+        let value = Literal { value: Value::Boolean(is_true), at };
+        compared(term(operand)?, comparison, Term::Value(value))
+    };
+    let predicate = match expr {
+        Expr::Nested(inner) => return condition(*inner),
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => condition(*expr)?.not(),
+        Expr::BinaryOp { op: op @ (BinaryOperator::And | BinaryOperator::Or), left, right } => {
+            // The first two of `a AND b AND c` are one, on the left.
+            let (mut first, mut rest) = (*left, vec![*right]);
+            first = loop {
+                first = match first {
+                    Expr::BinaryOp { op: next, left, right } if next == op => {
+                        rest.push(*right);
+                        *left
+                    }
+                    first => break first,
+                }
+            };
+            let join = if op == BinaryOperator::And { Predicate::and } else { Predicate::or };
+            let mut rest = rest.into_iter().rev();
+            rest.try_fold(condition(first)?, |all, next| {
+                Ok::<_, Error>(join(all, condition(next)?))
+            })?
+        }
+        Expr::BinaryOp { left, op, right } => match comparison(&op) {
+            Some(comparison) => compared(term(*left)?, comparison, term(*right)?)?,
+            None => return Err(unsupported(at, "arithmetic is")),
+        },
+        Expr::IsDistinctFrom(one, other) => {
+            compared(term(*one)?, Comparison::Distinct, term(*other)?)?
+        }
+        Expr::IsNotDistinctFrom(one, other) => {
+            compared(term(*one)?, Comparison::NotDistinct, term(*other)?)?
+        }
+        Expr::IsTrue(operand) => is(*operand, Comparison::NotDistinct, true)?,
+        Expr::IsNotTrue(operand) => is(*operand, Comparison::Distinct, true)?,
+        Expr::IsFalse(operand) => is(*operand, Comparison::NotDistinct, false)?,
+        Expr::IsNotFalse(operand) => is(*operand, Comparison::Distinct, false)?,
+        Expr::IsNull(operand) => match term(*operand)? {
+            Term::Column(operand) => operand.is_null(),
+            Term::Value(literal) => Predicate::always(literal.value == Value::Null),
+        },
+        Expr::IsNotNull(operand) => condition(Expr::IsNull(operand))?.not(),
+        Expr::InList { expr, list, negated: is_negated } => {
+            negated(is_in(term(*expr)?, list)?, is_negated)
+        }
+        Expr::Between { expr, negated: is_negated, low, high } => {
+            let one = term(*expr)?;
+            let low = compared(one.clone(), Comparison::GreaterOrEqual, term(*low)?)?;
+            let high = compared(one, Comparison::LessOrEqual, term(*high)?)?;
+            negated(low.and(high), is_negated)
+        }
+        Expr::Like { negated: is_negated, any: false, expr, pattern, escape_char } => {
+            negated(like(term(*expr)?, *pattern, escape_char)?, is_negated)
+        }
+        expr => match term(expr)? {
+            Term::Column(operand) => operand.is_true(),
+            Term::Value(Literal { value: Value::Boolean(is_true), .. }) => {
+                Predicate::always(is_true)
             }
-            Term::Value(Literal { value, .. }) => Term::Value(Literal { value, at }),
-            Term::Condition(predicate, _) => Term::Condition(predicate, at),
+            Term::Value(Literal { value: Value::Null, .. }) => constant(None),
+            Term::Value(Literal { value, at }) => {
+                return Err(at.invalid(format!("{} is no condition", shown(&value))));
+            }
+        },
+    };
+    match predicate.node {
+        Node::TooDeep => Err(at.too_deep()),
+        _ => Ok(predicate),
+    }
+}
+
+fn comparison(op: &BinaryOperator) -> Option<Comparison> {
+    Some(match op {
+        BinaryOperator::Eq => Comparison::Equal,
+        BinaryOperator::NotEq => Comparison::NotEqual,
+        BinaryOperator::Lt => Comparison::Less,
+        BinaryOperator::LtEq => Comparison::LessOrEqual,
+        BinaryOperator::Gt => Comparison::Greater,
+        BinaryOperator::GtEq => Comparison::GreaterOrEqual,
+        BinaryOperator::Spaceship => Comparison::NotDistinct,
+        _ => return None,
+    })
+}
+
+fn is_in(one: Term, list: Vec<Expr>) -> Result<Predicate> {
+    let literal = |of| match term(of)? {
+        Term::Value(literal) => Ok(literal),
+        Term::Column(Operand { at, .. }) => {
+            let what = format!("a list of other than values{} is", at.hint());
+            Err(unsupported(at, &what))
+        }
+    };
+    let literals: Vec<Literal> = list.into_iter().map(literal).collect::<Result<_>>()?;
+    match one {
+        Term::Column(operand) => Ok(Predicate::leaf(Node::In(operand, literals))),
+        Term::Value(value) => literals.iter().try_fold(Predicate::always(false), |any, of| {
+            Ok(any.or(folded(&value, Comparison::Equal, of)?))
+        }),
+    }
+}
+
+fn like(one: Term, pattern: Expr, escape: Option<Box<Expr>>) -> Result<Predicate> {
+    let text = |of| match term(of)? {
+        Term::Value(Literal { value: Value::String(text), at }) => Ok((text, at)),
+        Term::Value(Literal { at, .. }) | Term::Column(Operand { at, .. }) => {
+            Err(at.invalid("expected a text between single quotes"))
+        }
+    };
+    let (pattern, at) = text(pattern)?;
+    let mut escape_char = Some('\\');
+    if let Some(escape) = escape {
+        let (text, at) = text(*escape)?;
+        let mut chars = text.chars();
+        escape_char = chars.next();
+        if chars.next().is_some() {
+            return Err(at.invalid("an escape is one character, or none"));
         }
     }
+    let pattern = Pattern { text: pattern, escape: escape_char, at };
+    match one {
+        Term::Column(operand) => Ok(Predicate::leaf(Node::Like(operand, pattern))),
+        Term::Value(literal) => Err(unsupported(literal.at, "LIKE of other than a column is")),
+    }
+}
+
+/// What a condition is about.
+#[derive(Clone)]
+enum Term {
+    Column(Operand),
+    Value(Literal),
+}
+
+/// A column or a value, with the casts about it.
+fn term(mut expr: Expr) -> Result<Term> {
+    let at = start(&expr);
+    let value = |value| Ok(Term::Value(Literal { value, at }));
+    let mut casts = Vec::new();
+    let term = loop {
+        expr = match expr {
+            Expr::Nested(inner) => *inner,
+            Expr::Cast { expr, data_type, .. } => {
+                casts.push(type_of(&data_type, at)?);
+                *expr
+            }
+            Expr::Function(function) => {
+                casts.push(DataType::Date);
+                argument_of_date(function, at)?
+            }
+            Expr::Identifier(ident) => break column(vec![ident], at),
+            Expr::CompoundIdentifier(idents) => break column(idents, at),
+            Expr::TypedString(ast::TypedString { data_type, value: text, .. }) => {
+                let text = text.value.into_string().unwrap_or_default();
+                break value(typed(&text, &type_of(&data_type, at)?, at)?);
+            }
+            Expr::Value(of) => break value(literal(of.value, at)?),
+            other => {
+                let is_arithmetic = match &other {
+                    Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or, .. } => false,
+                    Expr::BinaryOp { op, .. } => comparison(op).is_none(),
+                    Expr::UnaryOp { op, .. } => *op != UnaryOperator::Not,
+                    _ => false,
+                };
+                let what = if is_arithmetic {
+                    "arithmetic is"
+                } else {
+                    "other than a column or a value here is"
+                };
+                return Err(unsupported(at, what));
+            }
+        }
+    };
+    casts.iter().rev().try_fold(term?, cast)
+}
+
+fn literal(value: ast::Value, at: Place) -> Result<Value> {
+    Ok(match value {
+        ast::Value::Number(text, is_long) => number(&text, is_long, at)?,
+        ast::Value::SingleQuotedString(text) | ast::Value::NationalStringLiteral(text) => {
+            Value::String(text)
+        }
+        ast::Value::HexStringLiteral(text) => Value::Binary(
+            hexadecimal(&text).ok_or_else(|| at.invalid("expected pairs of hexadecimal digits"))?,
+        ),
+        ast::Value::Boolean(is_true) => Value::Boolean(is_true),
+        ast::Value::Null => Value::Null,
+        other => return Err(unsupported(at, &format!("{} is", shown(&other)))),
+    })
+}
+
+fn column(idents: Vec<Ident>, at: Place) -> Result<Term> {
+    let is_quoted = |quote| idents.iter().any(|ident| ident.quote_style == Some(quote));
+    if is_quoted('\'') || idents.iter().any(|ident| ident.value.is_empty()) {
+        return Err(at.invalid("a name is empty, or a text between single quotes"));
+    }
+    let at = Place { in_double_quotes: is_quoted('"'), ..at };
+    let name = Name::Parts(idents.into_iter().map(|ident| ident.value).collect());
+    Ok(Term::Column(Operand { name, as_date: false, at }))
+}
+
+/// What `DATE(..)` is of, which is the one function there is.
+fn argument_of_date(function: ast::Function, at: Place) -> Result<Expr> {
+    let name = function.name.to_string();
+    if let ast::FunctionArguments::List(mut list) = function.args
+        && let Some(ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr))) = list.args.pop()
+        && list.args.is_empty()
+        && name.eq_ignore_ascii_case("DATE")
+    {
+        return Ok(expr);
+    }
+    Err(unsupported(at, &format!("the function {} is", escaped(&name))))
+}
+
+/// The type of this name, which is not the parser's to know.
+fn type_of(data_type: &ast::DataType, at: Place) -> Result<DataType> {
+    let none =
+        |at: Place| at.invalid(format!("{} is no type that is known here", shown(data_type)));
+    let ast::DataType::Custom(ast::ObjectName(parts), modifiers) = data_type else {
+        return Err(none(at));
+    };
+    let [ast::ObjectNamePart::Identifier(ident)] = parts.as_slice() else { return Err(none(at)) };
+    let name = ident.value.to_ascii_lowercase();
+    let name = match name.as_str() {
+        "tinyint" => "byte",
+        "smallint" => "short",
+        "int" => "integer",
+        "bigint" => "long",
+        "real" => "float",
+        "dec" | "numeric" => "decimal",
+        name => name,
+    };
+    let known = match (name, modifiers.as_slice()) {
+        (name, []) => DataType::of_name(name),
+        ("decimal", [precision]) => DataType::of_name(&format!("decimal({precision},0)")),
+        ("decimal", [precision, scale]) => {
+            DataType::of_name(&format!("decimal({precision},{scale})"))
+        }
+        _ => None,
+    };
+    known.ok_or_else(|| none(place(ident.span.start)))
 }
 
 fn compared(one: Term, comparison: Comparison, other: Term) -> Result<Predicate> {
@@ -730,9 +582,6 @@ fn compared(one: Term, comparison: Comparison, other: Term) -> Result<Predicate>
         (Term::Column(_), Term::Column(other)) => {
             let what = format!("a comparison of two columns{} is", other.at.hint());
             return Err(unsupported(other.at, &what));
-        }
-        (Term::Condition(_, at), _) | (_, Term::Condition(_, at)) => {
-            return Err(unsupported(at, "a comparison of a condition is"));
         }
     };
     Ok(Predicate::leaf(node))
@@ -839,18 +688,16 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
 }
 
 fn cast(term: Term, data_type: &DataType) -> Result<Term> {
-    let at = term.place();
-    let literal = match term {
+    let Literal { value, at } = match term {
         Term::Column(operand) if *data_type == DataType::Date => {
             return Ok(Term::Column(operand.as_date()));
         }
-        Term::Column(_) => {
+        Term::Column(Operand { at, .. }) => {
             return Err(unsupported(at, &format!("a cast of a column to {data_type} is")));
         }
         Term::Value(literal) => literal,
-        Term::Condition(_, at) => return Err(unsupported(at, "a cast of a condition is")),
     };
-    let value = match (literal.value, data_type) {
+    let value = match (value, data_type) {
         (Value::Null, _) => Value::Null,
         (Value::String(text), _) => typed(&text, data_type, at)?,
         (Value::Boolean(is_true), DataType::Boolean) => Value::Boolean(is_true),
@@ -1117,7 +964,9 @@ mod tests {
     #[test]
     fn the_day_of_a_timestamp_has_three_spellings() {
         let expected = column("t.u").as_date().less(Value::Date(0));
-        for text in ["CAST(t.u AS DATE)", "t.u::date", "DATE(t.u)", "(cast((t.u) as date))"] {
+        for text in
+            ["CAST(t.u AS DATE)", "t.u::date", "(t.u)::date", "DATE(t.u)", "(cast((t.u) as date))"]
+        {
             assert_eq!(parsed(&format!("{text} < DATE '1970-01-01'")), expected, "{text}");
         }
         // A column of that name is one as well.
@@ -1170,9 +1019,9 @@ mod tests {
             ("a =", "predicate, column 4: expected a column or a value, found the end"),
             ("a = 'x", "predicate, column 5: unterminated string literal"),
             ("a = 5 5", "predicate, column 7: expected an operator or the end, found 5"),
-            ("a 'x'", "predicate, column 1: A is no type that is known here"),
-            ("(a = 5", "predicate, column 1: this parenthesis is not closed"),
-            ("a = 5)", "predicate, column 6: a parenthesis is closed that was not opened"),
+            ("a 'x'", "predicate, column 1: a is no type that is known here"),
+            ("(a = 5", "predicate, column 7: expected ), found the end"),
+            ("a = 5)", "predicate, column 6: expected an operator or the end, found )"),
             (
                 "a\n  AND\n  größe = = 5",
                 "predicate, line 3, column 11: expected a column or a value, found =",
@@ -1181,8 +1030,8 @@ mod tests {
                 "a = b",
                 "predicate, column 5: a comparison of two columns is not supported; <supported>",
             ),
-            ("a = 5 + 1", "predicate, column 7: arithmetic is not supported; <supported>"),
-            ("a = -b", "predicate, column 5: arithmetic is not supported; <supported>"),
+            ("a = 5 + 1", "predicate, column 5: arithmetic is not supported; <supported>"),
+            ("a = -b", "predicate, column 6: arithmetic is not supported; <supported>"),
             (
                 "b AND\nlower(a) = 'x'",
                 "predicate, line 2, column 1: the function lower is not supported; <supported>",
@@ -1190,10 +1039,10 @@ mod tests {
             ("a IN (SELECT 1)", "predicate, column 7: subqueries are not supported; <supported>"),
             ("EXISTS (SELECT 1)", "predicate, column 1: subqueries are not supported; <supported>"),
             ("CASE WHEN a THEN b END", "predicate, column 1: CASE is not supported; <supported>"),
-            ("a ILIKE 'x'", "predicate, column 3: ILIKE here is not supported; <supported>"),
+            ("a ILIKE 'x'", "predicate, column 3: ILIKE is not supported; <supported>"),
             (
                 "(a, b) IN (1)",
-                "predicate, column 3: a list before IN, or without one, is not supported; <supported>",
+                "predicate, column 2: other than a column or a value here is not supported; <supported>",
             ),
             (
                 "a[1] = 5",
@@ -1201,16 +1050,17 @@ mod tests {
             ),
             (
                 "(a > 1) = TRUE",
-                "predicate, column 2: a comparison of a condition is not supported; <supported>",
+                "predicate, column 2: other than a column or a value here is not supported; <supported>",
             ),
             (
                 "a > 1 IS NULL",
-                "predicate, column 1: IS NULL of a condition is not supported; <supported>",
+                "predicate, column 1: other than a column or a value here is not supported; <supported>",
             ),
             ("1 = 'a'", "predicate, column 5: 1 and 'a' are of different types"),
             ("a AND 5", "predicate, column 7: 5 is no condition"),
-            ("a IN 5", "predicate, column 6: expected a list in parentheses, found 5"),
-            ("a IN (1 2)", "predicate, column 9: expected a comma or \")\", found 2"),
+            ("a IN 5", "predicate, column 6: expected (, found 5"),
+            ("a IN (1 2)", "predicate, column 9: expected ), found 2"),
+            ("a NOT NULL", "predicate, column 7: expected IN, BETWEEN or LIKE, found NULL"),
             ("a NOT 5", "predicate, column 7: expected IN, BETWEEN or LIKE, found 5"),
             ("a IS 5", "predicate, column 6: expected NULL, TRUE, FALSE or DISTINCT FROM, found 5"),
             ("a BETWEEN 1 OR 2", "predicate, column 13: expected AND, found OR"),
@@ -1227,16 +1077,19 @@ mod tests {
             ("a = CAST(5.5 AS INT)", "predicate, column 10: '5.5' is no value of type integer"),
             (
                 "a = CAST(5 AS DECIMAL(50, 2))",
-                "predicate, column 15: a decimal has 1 to 38 digits, of which some are behind the point: not 50 and 2",
+                "predicate, column 15: DECIMAL(50, 2) is no type that is known here",
             ),
             (
                 "and = 5",
-                "predicate, column 1: expected a column or a value, found AND (backticks make a name of it)",
+                "predicate, column 1: expected a column or a value (backticks make a name of it), found and",
             ),
             ("a = 1; DROP", "predicate, column 6: expected an operator or the end, found ;"),
-            ("a = ?", "predicate, column 5: expected a column or a value, found ?"),
-            ("a. = 5", "predicate, column 4: expected a name, found ="),
-            ("`` = 5", "predicate, column 1: a name is empty"),
+            (
+                "a = ?",
+                "predicate, column 5: a value that is given later is not supported; <supported>",
+            ),
+            ("a. = 5", "predicate, column 4: expected identifier, found ="),
+            ("`` = 5", "predicate, column 1: a name is empty, or a text between single quotes"),
         ] {
             assert_eq!(refusal(text), expected, "{text}");
         }
@@ -1263,7 +1116,7 @@ mod tests {
             ),
             (
                 "CAST(n AS DATE) > DATE '2025-01-01'",
-                "predicate, column 1: n is of type integer: only a timestamp is cast to its date",
+                "predicate, column 6: n is of type integer: only a timestamp is cast to its date",
             ),
             (
                 "\"Bonn\" = city",
@@ -1511,20 +1364,32 @@ mod tests {
     fn no_text_takes_more_stack_than_another() {
         with_little_stack(|| {
             let n = 100_000;
-            let deep = "predicate, column 258: it nests deeper than 256 levels";
-            assert_eq!(refusal(&"(".repeat(n)), deep);
-            assert!(refusal(&("a = ".to_owned() + &"(".repeat(n))).ends_with("found the end"));
-            assert_eq!(parsed(&("NOT ".repeat(n) + "a")), column("a").is_true());
-            assert!(refusal(&"NOT (".repeat(n)).contains("nests deeper"));
+            let deep = "it nests deeper than 256 levels";
+            // As many calls as there are, the largest among them.
+            for open in
+                ["(", "a = (", "NOT ", "NOT (", "- ", "CAST(", "f(", "a OR a AND NOT 1 = f("]
+            {
+                let error = refusal(&open.repeat(TEXT_BYTES_MAX / open.len()));
+                assert!(
+                    error.starts_with("predicate, column ") && error.ends_with(deep),
+                    "{error}"
+                );
+                for times in [5, 50, 100, 150, 200, 250, 300, 400, 500] {
+                    let _ = Predicate::parse(&(open.repeat(times) + "a" + &")".repeat(times)));
+                }
+            }
+            // As many levels as there are in the parser's tree.
+            refusal(&("1=".repeat(TEXT_BYTES_MAX / 2 - 1) + "1"));
+            for chain in ["1+", "a:", "a.", "a::b = "] {
+                refusal(&(chain.repeat(n) + "="));
+            }
             assert_eq!(parsed(&vec!["a"; n].join(" OR ")).to_string().len(), 5 * n - 4);
             assert_eq!(parsed(&vec!["a"; n].join(" AND ")).to_string().len(), 6 * n - 5);
             assert_eq!(parsed(&format!("a{}", "::date".repeat(n))).to_string(), "CAST(a AS DATE)");
             refusal(&format!("a{}", ".a = 5 + ".repeat(n)));
-            refusal(&"CAST(".repeat(n));
-            refusal(&"f(".repeat(n));
-            refusal(&"- ".repeat(n));
             refusal(&"CASE WHEN ".repeat(n));
             refusal(&format!("a{}", " IS NULL".repeat(n)));
+            refusal(&format!("({}, b) IN (1)", vec!["a"; n].join(" = ")));
         });
     }
 
