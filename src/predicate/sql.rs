@@ -9,6 +9,7 @@
 
 use std::any::TypeId;
 use std::cmp::Ordering;
+use std::panic::catch_unwind;
 use std::str::FromStr;
 
 use arrow::array::AsArray;
@@ -26,7 +27,7 @@ use super::outcomes::float_key;
 use super::{
     Comparison, DEPTH_MAX, Literal, Name, Node, Operand, Pattern, Place, Predicate, Value, shown,
 };
-use crate::error::{Error, Result, escaped};
+use crate::error::{Error, Result, escaped, text_of_panic};
 use crate::partition_value::PartitionColumn;
 use crate::schema::DataType;
 
@@ -37,11 +38,13 @@ const TEXT_BYTES_MAX: usize = 1024 * 1024;
 /// The parser's calls within one another; two are a level of a predicate.
 const CALLS_MAX: usize = 2 * DEPTH_MAX + 32;
 
-/// The stack to read on, of which only what is touched takes memory. Without
-/// optimization no call takes more than 84 KiB, and the drop of a tree 96 bytes
-/// for each of its levels, of which the longest text has half a million: 48 MiB
-/// for either.
-const STACK_BYTES: usize = 160 * 1024 * 1024;
+/// The stack to read on: for anything, for each of the parser's calls within one
+/// another, of which none is without a byte of the text, and for each level of its
+/// tree when it is dropped. Without optimization a call takes up to 84 KiB and a level
+/// 96 bytes, and what is not touched takes no memory.
+const STACK_BYTES: usize = 2 << 20;
+const CALL_BYTES: usize = 192 << 10;
+const LEVEL_BYTES: usize = 128;
 
 const MICROS_A_DAY: i64 = 86_400_000_000;
 
@@ -177,7 +180,13 @@ impl Predicate {
                 "predicate: its text has more than {TEXT_BYTES_MAX} bytes"
             )));
         }
-        stacker::grow(STACK_BYTES, || read(text))
+        let calls = text.len().min(CALLS_MAX);
+        let stack = STACK_BYTES + calls * CALL_BYTES + text.len() * LEVEL_BYTES;
+        // Where there is no room for a stack, the crate panics.
+        catch_unwind(|| stacker::grow(stack, || read(text))).unwrap_or_else(|panic| {
+            let why = text_of_panic(&*panic);
+            Err(Error::limit(format!("predicate: its text cannot be read: {why}")))
+        })
     }
 }
 
