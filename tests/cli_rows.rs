@@ -261,6 +261,26 @@ fn rows_are_those_that_are_wanted() {
 }
 
 #[test]
+fn explain_tells_what_a_filter_spares_within_the_files_that_are_kept() {
+    let table = five_hundred_rows();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_delta-engine"));
+    command.arg("explain").arg(table.root()).args(["--rows", "--format", "json"]);
+    command.args(["--where", "day = DATE '2025-01-02' AND n < 202"]);
+    let explained: serde_json::Value =
+        serde_json::from_slice(&stdout_of(command.output().unwrap())).unwrap();
+    assert_eq!(explained["pruned_by_partition"]["files"], 2, "{explained}");
+    assert_eq!(
+        (&explained["row_groups"], &explained["row_groups_skipped"]),
+        (&3.into(), &2.into())
+    );
+    assert_eq!(
+        (&explained["rows_skipped"], &explained["rows_filtered"]),
+        (&200.into(), &98.into())
+    );
+    assert_eq!(explained["pages_skipped"], 0);
+}
+
+#[test]
 fn the_summary_tells_what_a_filter_left_out_of_the_data() {
     let table = five_hundred_rows();
     let sql = "day = DATE '2025-01-02' AND n < 202";
