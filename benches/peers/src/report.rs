@@ -23,7 +23,8 @@ impl Run<'_> {
             writeln!(text, "- {name}: {value}")?;
         }
         text.push_str(METHOD);
-        if self.contests.iter().any(|contest| contest.entries.len() > 1) {
+        let has_picture = |contest: &Contest| contest.columns.date().is_none();
+        if self.contests.iter().any(|contest| contest.entries.len() > 1 && has_picture(contest)) {
             text.push_str("\n![Wall time over the floor](peers.svg)\n");
         }
         text.push_str("\n## Contestants\n\n");
@@ -96,7 +97,8 @@ process's resident memory. `threads` is the most that the process had between tw
 thread included, in a run that is not timed. All Rust contestants have mimalloc.
 
 Wanted are path, size, modification time, partition values, stats text and deletion vector of each
-live file, as Arrow; in the contests for paths and sizes these two alone. In a run that is not timed
+live file, as Arrow; in the contests for paths and sizes these two alone, and in those of one day of
+the files of that day alone, by a predicate. In a run that is not timed
 all values of all files are hashed: whoever delivers a value has delivered the same one. In the timed
 runs only files are counted and sizes summed up.
 ";

@@ -40,7 +40,7 @@ impl Columns {
     }
 
     /// The column of dates that is filtered by.
-    fn date(self) -> Option<&'static str> {
+    pub(crate) fn date(self) -> Option<&'static str> {
         match self {
             Columns::All | Columns::Paths => None,
             Columns::OneDay => Some("date"),
